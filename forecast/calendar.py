@@ -1,0 +1,269 @@
+"""Business days, reserve weeks, tax dates and the release clock, in New York time.
+
+The release clock answers one question: from which instant could the public know
+the value of a period? Every look-ahead guarantee of the package rests on it.
+Before 1999 the Fed's and before 1996 SIFMA's holiday lists are not known to the
+``holidays`` library, and only week-ends are skipped.
+
+References
+----------
+Release times of H.4.1, H.6, H.8, H.15 and Z.1: Board of Governors, statistical
+release schedules. SOFR, TGCR, BGCR, EFFR, OBFR and repo operations: Federal
+Reserve Bank of New York. Daily Treasury Statement: Bureau of the Fiscal Service.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal
+
+import holidays
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from forecast.errors import UsageError
+
+NEW_YORK = "America/New_York"
+
+type Days = NDArray[np.datetime64]  # datetime64[D]
+type Market = Literal["fed", "sifma"]
+
+_DAY = np.timedelta64(1, "D")
+# The horizon of the holiday lists; calendars beyond it raise rather than forget holidays.
+_FIRST_YEAR, _LAST_YEAR = 1914, 2060
+
+
+@cache
+def business_calendar(market: Market) -> np.busdaycalendar:
+    """Business days of the Federal Reserve (``fed``) or the bond market (``sifma``)."""
+    source = holidays.FederalReserve if market == "fed" else holidays.SIFMA
+    dates = source(years=range(_FIRST_YEAR, _LAST_YEAR + 1))
+    return np.busdaycalendar(holidays=np.array(sorted(dates), dtype="datetime64[D]"))
+
+
+@cache
+def _rates_calendar() -> np.busdaycalendar:
+    """Days on which repo reference rates are published: neither the Fed nor SIFMA is closed."""
+    closed = [business_calendar(market).holidays for market in ("fed", "sifma")]
+    return np.busdaycalendar(holidays=np.union1d(*closed))
+
+
+def as_days(dates: object) -> Days:
+    """Any date-like array as ``datetime64[D]``."""
+    index = pd.DatetimeIndex(dates)  # type: ignore[call-overload]
+    if len(index) and (index.year.max() > _LAST_YEAR or index.year.min() < _FIRST_YEAR - 200):
+        raise UsageError(f"date outside the calendar ({_LAST_YEAR} at the latest): {index.max():%Y-%m-%d}.")
+    return index.to_numpy().astype("datetime64[D]")
+
+
+def is_business_day(dates: object, market: Market = "fed") -> NDArray[np.bool_]:
+    return np.is_busday(as_days(dates), busdaycal=business_calendar(market))
+
+
+def business_day_offset(
+    dates: object, offset: int, market: Market = "fed", *, roll: Literal["forward", "backward"] = "backward"
+) -> Days:
+    """Shift by business days. A date that is none is first rolled as asked."""
+    return np.busday_offset(as_days(dates), offset, roll=roll, busdaycal=business_calendar(market))
+
+
+def reserve_week(dates: object) -> pd.DatetimeIndex:
+    """The Wednesday that ends the reserve week (Thursday to Wednesday) of each date."""
+    days = as_days(dates)
+    weekday = (days.astype("int64") + 3) % 7  # Monday is 0; 1970-01-01 was a Thursday
+    return pd.DatetimeIndex(days + ((2 - weekday) % 7).astype("timedelta64[D]")).as_unit("us")
+
+
+def period_end(periods: object, frequency: str) -> Days:
+    """Last day of each period. Files label months and quarters by their first day, others by their last."""
+    days = as_days(periods)
+    if frequency == "M":
+        return (days.astype("datetime64[M]") + 1).astype("datetime64[D]") - _DAY
+    if frequency == "Q":
+        return (days.astype("datetime64[M]") + 3).astype("datetime64[D]") - _DAY
+    return days
+
+
+def tax_dates(first: object, last: object) -> Days:
+    """Corporate and quarterly income-tax dates: the 15th of March, April, June, September and
+    December, moved to the next Federal Reserve business day."""
+    return _rolled_dates(first, last, months=(3, 4, 6, 9, 12), day=15, market="fed")
+
+
+def coupon_settlement_dates(first: object, last: object) -> Days:
+    """Regular settlements of Treasury coupon auctions: mid-month and month-end, known in advance.
+
+    The 15th moves to the next and the month's last day settles on the next business day when
+    the bond market is closed.
+    """
+    months = tuple(range(1, 13))
+    middle = _rolled_dates(first, last, months=months, day=15, market="sifma")
+    end = _rolled_dates(first, last, months=months, day=-1, market="sifma")
+    return np.union1d(middle, end)
+
+
+def _rolled_dates(first: object, last: object, *, months: tuple[int, ...], day: int, market: Market) -> Days:
+    start, stop = as_days([first, last])
+    month = np.arange(start.astype("datetime64[M]") - 1, stop.astype("datetime64[M]") + 1)
+    month = month[np.isin(month.astype("int64") % 12 + 1, months)]
+    days = (month + 1).astype("datetime64[D]") - _DAY if day == -1 else month.astype("datetime64[D]") + (day - 1) * _DAY
+    rolled = business_day_offset(days, 0, market, roll="forward")
+    return rolled[(rolled >= start) & (rolled <= stop)]
+
+
+# --------------------------------------------------------------------------- release clock
+
+# Statements that did not follow "Thursday, or the next business day if it is a holiday":
+# federal offices closed by executive order (2008, 2009, 2014, 2020), a delay, a day of mourning.
+H41_EXCEPTIONS: dict[str, str] = {
+    "2008-12-24": "2008-12-29",
+    "2009-12-23": "2009-12-28",
+    "2014-12-24": "2014-12-29",
+    "2016-11-16": "2016-11-18",
+    "2020-12-23": "2020-12-28",
+    "2025-01-08": "2025-01-10",
+}
+
+# Decisions announced on another day or hour than 14:00 the day before they took effect.
+ANNOUNCEMENT_EXCEPTIONS: dict[str, str] = {
+    "2008-10-09": "2008-10-06 08:00",  # interest on reserves announced with its first rate
+    "2008-12-16": "2008-12-16 14:15",  # the target range took effect on the day of the decision
+    "2020-03-04": "2020-03-03 10:00",
+    "2020-03-16": "2020-03-15 17:00",  # a Sunday
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseRule:
+    """When the value of a period becomes public.
+
+    exact : the rule reproduces the publisher's calendar; otherwise it is a cautious approximation,
+            and only a value dated before its own period's end is provably too early
+    local : last days of periods -> naive New York local time
+    """
+
+    name: str
+    description: str
+    exact: bool
+    local: Callable[[Days], NDArray[np.datetime64]]
+
+
+def _at(days: Days, time: str) -> NDArray[np.datetime64]:
+    hours, minutes = time.split(":")
+    return days.astype("datetime64[s]") + np.timedelta64(int(hours) * 3600 + int(minutes) * 60, "s")
+
+
+def _override(ends: Days, local: NDArray[np.datetime64], exceptions: dict[str, str]) -> NDArray[np.datetime64]:
+    for end, when in exceptions.items():
+        local = np.where(ends == np.datetime64(end), np.datetime64(when, "s"), local)
+    return local
+
+
+def _next_business_day(time: str, market: Market = "fed") -> Callable[[Days], NDArray[np.datetime64]]:
+    return lambda ends: _at(business_day_offset(ends, 1, market, roll="backward"), time)
+
+
+def _repo_rates(ends: Days) -> NDArray[np.datetime64]:
+    return _at(np.busday_offset(ends, 1, roll="backward", busdaycal=_rates_calendar()), "08:00")
+
+
+def _same_day(time: str) -> Callable[[Days], NDArray[np.datetime64]]:
+    return lambda ends: _at(ends, time)
+
+
+def _days_after(days: int, time: str) -> Callable[[Days], NDArray[np.datetime64]]:
+    return lambda ends: _at(business_day_offset(ends + days * _DAY, 0, roll="forward"), time)
+
+
+def _h41(ends: Days) -> NDArray[np.datetime64]:
+    local = _at(business_day_offset(ends + _DAY, 0, roll="forward"), "16:30")
+    moved = {end: f"{when} 16:30" for end, when in H41_EXCEPTIONS.items()}
+    return _override(ends, local, moved)
+
+
+def _h6(ends: Days) -> NDArray[np.datetime64]:
+    following = ends.astype("datetime64[M]") + 1
+    first = following.astype("datetime64[D]")
+    to_tuesday = (1 - (first.astype("int64") + 3)) % 7
+    return _at(first + (to_tuesday + 21).astype("timedelta64[D]"), "13:00")
+
+
+def _employment(ends: Days) -> NDArray[np.datetime64]:
+    """Third Friday after the week of the 12th, in practice the first Friday that is at least the 2nd."""
+    first = (ends.astype("datetime64[M]") + 1).astype("datetime64[D]")
+    to_friday = (4 - (first.astype("int64") + 3)) % 7
+    friday = first + np.where(to_friday < 1, to_friday + 7, to_friday).astype("timedelta64[D]")
+    return _at(business_day_offset(friday, 0, roll="forward"), "08:30")
+
+
+def _announced(ends: Days) -> NDArray[np.datetime64]:
+    """A standing rate or target is public from the afternoon before each day on which it holds."""
+    before = ends - _DAY
+    # Statements came at 14:15 until 2012 and come at 14:00 since.
+    local = np.where(before < np.datetime64("2013-01-01"), _at(before, "14:15"), _at(before, "14:00"))
+    return _override(ends, local, ANNOUNCEMENT_EXCEPTIONS)
+
+
+RELEASE_RULES: dict[str, ReleaseRule] = {
+    rule.name: rule
+    for rule in (
+        ReleaseRule("h41", "H.4.1: Thursday 16:30, next business day after a holiday", True, _h41),
+        ReleaseRule("h8", "H.8: Friday of the following week 16:15", True, _days_after(9, "16:15")),
+        ReleaseRule("h15", "H.15: next business day 16:15", True, _next_business_day("16:15")),
+        ReleaseRule("h6", "H.6: fourth Tuesday of the following month 13:00", False, _h6),
+        ReleaseRule("z1", "Z.1: about ten weeks after the quarter", False, _days_after(70, "12:00")),
+        ReleaseRule("treasury_curve", "Treasury par yields: same day 18:00", True, _same_day("18:00")),
+        ReleaseRule("repo_rates", "SOFR, TGCR, BGCR: next publication day 08:00", True, _repo_rates),
+        ReleaseRule("fed_funds", "EFFR, OBFR: next business day 09:00", True, _next_business_day("09:00")),
+        ReleaseRule("on_rrp", "ON RRP results: same day 13:15", True, _same_day("13:15")),
+        ReleaseRule("standing_repo", "Standing repo results: same day 13:45", True, _same_day("13:45")),
+        ReleaseRule("dts", "Daily Treasury Statement: next business day 16:00", True, _next_business_day("16:00")),
+        ReleaseRule("announced", "Announced 14:00 the day before it takes effect", True, _announced),
+        ReleaseRule("employment", "Employment situation: a Friday of the following month 08:30", False, _employment),
+        ReleaseRule("cpi", "Consumer prices: about 15 days after the month 08:30", False, _days_after(15, "08:30")),
+        ReleaseRule("pce", "Personal income and outlays: about 31 days after", False, _days_after(31, "08:30")),
+        ReleaseRule("gdp", "National accounts: about 30 days after the quarter", False, _days_after(30, "08:30")),
+        ReleaseRule("g17", "Industrial production: about 17 days after", False, _days_after(17, "09:15")),
+        ReleaseRule("housing", "Housing starts: about 19 days after", False, _days_after(19, "08:30")),
+        ReleaseRule("retail", "Retail sales: about 16 days after", False, _days_after(16, "08:30")),
+        ReleaseRule("claims", "Unemployment claims: Thursday after the week 08:30", False, _days_after(5, "08:30")),
+        ReleaseRule("continued_claims", "Continued claims: second Thursday 08:30", False, _days_after(12, "08:30")),
+        ReleaseRule("weekly_index", "Weekly conditions index: Wednesday after 08:30", False, _days_after(5, "08:30")),
+        ReleaseRule("weekly_rates", "Daily market rates, republished weekly", False, _days_after(7, "16:15")),
+        ReleaseRule("monthly_rates", "Monthly averages: first business day after", False, _days_after(1, "16:15")),
+        ReleaseRule("debt", "Treasury Bulletin: about 75 days after the quarter", False, _days_after(75, "16:00")),
+        ReleaseRule("oecd", "OECD main indicators: about 45 days after", False, _days_after(45, "12:00")),
+        ReleaseRule("h3", "Aggregate reserves: about 30 days after the month", False, _days_after(30, "16:30")),
+        ReleaseRule("recession_dates", "Dated by committee about a year later", False, _days_after(365, "12:00")),
+        ReleaseRule("term_structure_model", "Model estimates, re-estimated: ten days", False, _days_after(10, "16:00")),
+    )
+}
+
+
+def _to_utc(local: NDArray[np.datetime64]) -> pd.DatetimeIndex:
+    return pd.DatetimeIndex(local).tz_localize(NEW_YORK).tz_convert("UTC").as_unit("us")
+
+
+def released_at(rule: str, periods: object, frequency: str) -> pd.DatetimeIndex:
+    """Instant (UTC) at which each period's value becomes public.
+
+    Raises
+    ------
+    UsageError : no rule of that name; lists the known ones
+    """
+    if rule not in RELEASE_RULES:
+        raise UsageError(f"unknown release rule {rule!r}. Use one of: {', '.join(sorted(RELEASE_RULES))}.")
+    return _to_utc(RELEASE_RULES[rule].local(period_end(periods, frequency)))
+
+
+def earliest_public(rule: str, periods: object, frequency: str) -> pd.DatetimeIndex:
+    """Instant (UTC) before which a value cannot be genuine.
+
+    The release time itself where the rule is exact, else the start of the period's last day.
+    """
+    if RELEASE_RULES[rule].exact:
+        return released_at(rule, periods, frequency)
+    return _to_utc(period_end(periods, frequency).astype("datetime64[s]"))

@@ -1,0 +1,282 @@
+"""Vintages and the panel cut from them: the only doors through which data reach a model.
+
+Every number has a reference period, a release time and a unit. ``Vintages`` holds
+all releases of all series; ``Panel`` is what was known at one instant, ragged edge
+and all. Models never see ``Vintages``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from forecast.calendar import NEW_YORK, is_business_day, released_at
+from forecast.data.catalog import Catalog, SeriesSpec
+from forecast.errors import MissingSeriesError, UsageError, VintageError
+
+type Instant = str | pd.Timestamp
+
+_END = np.datetime64("9999-12-31", "us")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VintageTable:
+    """One series as one file or response stated it.
+
+    series  : plain name in the catalogue
+    as_of   : New York calendar day at whose end the table was the current one
+    periods : (n,) distinct reference periods
+    values  : (n,) in the catalogue's unit; NaN says "present but empty", a deletion
+    """
+
+    series: str
+    as_of: pd.Timestamp
+    periods: NDArray[np.datetime64]
+    values: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _History:
+    """Releases of one series, sorted by period and then release.
+
+    A row is what the public knew of its period from ``released`` until ``superseded``.
+    """
+
+    period: NDArray[np.datetime64]
+    released: NDArray[np.datetime64]
+    superseded: NDArray[np.datetime64]
+    value: NDArray[np.float64]
+    pseudo: NDArray[np.bool_]
+
+    @property
+    def in_order(self) -> bool:
+        """No period is revised and later periods are never released earlier: a cut is a slice."""
+        return bool((self.superseded == _END).all() and (np.diff(self.released) >= np.timedelta64(0)).all())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Vintages:
+    """All releases of all series.
+
+    observations : one row a release: series, period, released (UTC), value (catalogue's unit),
+                   pseudo (the release time comes from the release rule, not from an archived vintage)
+    catalog      : what each series is
+
+    A value enters when the earliest vintage that holds it says, at the time the release rule gives but
+    never later than the end of that vintage's ``as_of``; every later vintage enters at its own ``as_of``,
+    and only where it changed the value.
+    """
+
+    observations: pd.DataFrame
+    catalog: Catalog
+    _histories: dict[str, _History] = field(init=False, repr=False)
+    _ordered: dict[str, bool] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        histories = {
+            str(name): _history(rows) for name, rows in self.observations.groupby("series", observed=True, sort=True)
+        }
+        unknown = sorted(set(histories) - set(self.catalog))
+        if unknown:
+            raise VintageError(f"series outside the catalogue: {', '.join(unknown)}.")
+        object.__setattr__(self, "_histories", histories)
+        object.__setattr__(self, "_ordered", {name: history.in_order for name, history in histories.items()})
+
+    @classmethod
+    def from_tables(cls, tables: Iterable[VintageTable], catalog: Catalog) -> Vintages:
+        """Combine the vintages of any number of series, in any order of arrival.
+
+        Raises
+        ------
+        VintageError : two different tables of one series have the same ``as_of``
+        """
+        by_series: dict[str, list[VintageTable]] = {}
+        for table in tables:
+            by_series.setdefault(table.series, []).append(table)
+        rows = [_releases(catalog[name], by_series[name]) for name in sorted(by_series)]
+        empty = {"series": [], "period": [], "released": [], "value": [], "pseudo": []}
+        return cls(pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(empty), catalog)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._histories)
+
+    def as_of(self, origin: Instant) -> Panel:
+        """What was public at ``origin``; a value released at that very instant is included."""
+        instant = new_york(origin)
+        cut = np.datetime64(instant.tz_convert("UTC").tz_localize(None), "us")
+        return Panel(instant, self.catalog, tuple(self._histories), _Cut(self, cut))
+
+    def first_release(self) -> Panel:
+        """Each period's first published value."""
+        return Panel(self._latest, self.catalog, tuple(self._histories), _First(self))
+
+    def final(self) -> Panel:
+        """Each period's value in the newest vintage."""
+        return Panel(self._latest, self.catalog, tuple(self._histories), _Cut(self, _END - np.timedelta64(1, "us")))
+
+    def single_vintage(self) -> tuple[str, ...]:
+        """Series of which only one vintage is known: first release and final value are the same numbers."""
+        return tuple(n for n, h in self._histories.items() if bool((h.superseded == _END).all()))
+
+    def pseudo_share(self, name: str) -> float:
+        """Share of a series' first releases whose time comes from the release rule."""
+        history = self._histories[name]
+        first = np.r_[True, history.period[1:] != history.period[:-1]]
+        return float(history.pseudo[first].mean())
+
+    @property
+    def _latest(self) -> pd.Timestamp:
+        latest = max(history.released.max() for history in self._histories.values())
+        return pd.Timestamp(latest, tz="UTC").tz_convert(NEW_YORK)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Cut:
+    """Values public at an instant."""
+
+    vintages: Vintages
+    instant: np.datetime64
+
+    def __call__(self, name: str) -> tuple[NDArray[np.datetime64], NDArray[np.float64]]:
+        history = self.vintages._histories[name]
+        if self.vintages._ordered[name]:
+            end = int(np.searchsorted(history.released, self.instant, side="right"))
+            return history.period[:end], history.value[:end]
+        known = (history.released <= self.instant) & (history.superseded > self.instant)
+        return history.period[known], history.value[known]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _First:
+    """First published values."""
+
+    vintages: Vintages
+
+    def __call__(self, name: str) -> tuple[NDArray[np.datetime64], NDArray[np.float64]]:
+        history = self.vintages._histories[name]
+        first = np.r_[True, history.period[1:] != history.period[:-1]]
+        return history.period[first], history.value[first]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Panel:
+    """What was known at one instant.
+
+    as_of   : the instant, New York time
+    catalog : what each series is
+    names   : series with at least one release, at whatever time
+    """
+
+    as_of: pd.Timestamp
+    catalog: Catalog
+    names: tuple[str, ...]
+    _read: _Cut | _First = field(repr=False)
+    _series: dict[str, pd.Series] = field(init=False, repr=False, default_factory=dict)
+
+    def series(self, name: str) -> pd.Series:
+        """One series on its own period index, in the catalogue's unit, without missing values.
+
+        A business day without a value is zero where the catalogue says so (``absent_means``).
+
+        Raises
+        ------
+        MissingSeriesError : nothing of it was released by ``as_of``; says how to get it
+        """
+        if name not in self._series:
+            self._series[name] = self._load(name)
+        return self._series[name]
+
+    def has(self, name: str) -> bool:
+        """Whether anything of the series was public."""
+        return name in self.names and bool((~np.isnan(self._read(name)[1])).any())
+
+    def _load(self, name: str) -> pd.Series:
+        if name not in self.catalog:
+            raise UsageError(f"unknown series {name!r}. List the known ones with: forecast data status --all")
+        spec = self.catalog[name]
+        periods, values = self._read(name) if name in self.names else (np.array([], "M8[us]"), np.array([]))
+        present = ~np.isnan(values)
+        if not present.any():
+            raise MissingSeriesError(
+                f"{name!r} ({spec.id}) has no value released by {self.as_of:%Y-%m-%d %H:%M} New York time. "
+                f"Import a file named {spec.id}.csv with: forecast data import DIR"
+            )
+        series = pd.Series(values[present], index=pd.DatetimeIndex(periods[present]), name=name)
+        return _zero_when_absent(series) if spec.absent_means == "zero" else series
+
+
+def new_york(instant: Instant) -> pd.Timestamp:
+    """An instant in New York time; a naive one is taken to be New York time already."""
+    stamp = pd.Timestamp(instant)
+    if stamp is pd.NaT:
+        raise UsageError(f"not an instant: {instant!r}.")
+    return stamp.tz_localize(NEW_YORK) if stamp.tzinfo is None else stamp.tz_convert(NEW_YORK)
+
+
+def _zero_when_absent(series: pd.Series) -> pd.Series:
+    days = pd.date_range(series.index[0], series.index[-1], freq="D", unit="us")
+    business = days[is_business_day(days)].union(series.index)
+    return series.reindex(business, fill_value=0.0)
+
+
+def _history(rows: pd.DataFrame) -> _History:
+    released = pd.DatetimeIndex(rows["released"]).tz_convert("UTC").tz_localize(None).to_numpy().astype("datetime64[us]")
+    period = rows["period"].to_numpy().astype("datetime64[us]")
+    order = np.lexsort((released, period))
+    period, released = period[order], released[order]
+    superseded = np.full(len(period), _END)
+    same = period[1:] == period[:-1]
+    superseded[:-1][same] = released[1:][same]
+    value = rows["value"].to_numpy(dtype=np.float64)[order]
+    return _History(period, released, superseded, value, rows["pseudo"].to_numpy(dtype=bool)[order])
+
+
+def end_of_day(day: pd.Timestamp) -> pd.Timestamp:
+    """Last instant (UTC) of a New York calendar day."""
+    return (day.tz_localize(NEW_YORK) + pd.DateOffset(days=1)).tz_convert("UTC") - pd.Timedelta(1, "us")
+
+
+def _releases(spec: SeriesSpec, tables: list[VintageTable]) -> pd.DataFrame:
+    """Fold the vintages of one series, oldest first, into releases."""
+    ordered = sorted(tables, key=lambda table: table.as_of)
+    for earlier, later in zip(ordered, ordered[1:], strict=False):
+        if earlier.as_of == later.as_of:
+            raise VintageError(f"{spec.id}: two vintages of {later.as_of:%Y-%m-%d}. Give each file its own as_of.")
+    known: pd.Series = pd.Series(dtype=float, index=pd.DatetimeIndex([], dtype="M8[us]"))
+    rows: list[pd.DataFrame] = []
+    for table in ordered:
+        values = pd.Series(table.values, index=pd.DatetimeIndex(table.periods).as_unit("us")).sort_index()
+        # An empty cell deletes what an earlier vintage said; where nothing was said there is nothing to delete.
+        fresh = values[~values.index.isin(known.index)].dropna()
+        rows.append(_first_rows(spec, fresh, end_of_day(table.as_of)))
+        shared = values[values.index.isin(known.index)]
+        before = known.loc[shared.index].to_numpy()
+        after = shared.to_numpy()
+        changed = (after != before) & ~(np.isnan(after) & np.isnan(before))
+        rows.append(_rows(spec, shared[changed], end_of_day(table.as_of), pseudo=False))
+        known = pd.concat([known, fresh])
+        known.loc[shared.index[changed]] = shared[changed]
+    return pd.concat([part for part in rows if len(part)], ignore_index=True)
+
+
+def _first_rows(spec: SeriesSpec, values: pd.Series, as_of: pd.Timestamp) -> pd.DataFrame:
+    rule = released_at(spec.release, values.index, spec.frequency)
+    released = rule.where(rule < as_of, as_of)
+    same_day = released.tz_convert(NEW_YORK).normalize() == as_of.tz_convert(NEW_YORK).normalize()
+    return _rows(spec, values, released, pseudo=~same_day)
+
+
+def _rows(spec: SeriesSpec, values: pd.Series, released: object, *, pseudo: object) -> pd.DataFrame:
+    columns: Mapping[str, object] = {
+        "series": spec.name,
+        "period": values.index,
+        "released": released,
+        "value": values.to_numpy(),
+        "pseudo": pseudo,
+    }
+    return pd.DataFrame(columns)

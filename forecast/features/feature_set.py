@@ -1,0 +1,208 @@
+"""Features, and the one place where a panel becomes a design.
+
+A feature turns the panel into one series; a calendar effect turns periods into
+numbers that are known in advance. ``FeatureSet.build`` brings them to reserve
+weeks (Thursday to Wednesday, labelled by the Wednesday) and returns a ``Design``.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from forecast.data.vintages import Panel
+from forecast.errors import MissingSeriesError, UnknownNameError, UsageError
+from forecast.features.transforms import weekly
+from forecast.units import UNITS, Unit
+
+type Weekly = Literal["mean", "last", "sum", "max"]
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """A series computed from what was known.
+
+    name        : the function's name
+    inputs      : series of the catalogue that it reads
+    unit        : unit of the result
+    description : first line of the docstring
+    frequency   : "D" or "W-WED"; slower series enter through ``transforms.as_known``
+    weekly      : how days become a reserve week; ignored for weekly features
+    compute     : panel -> (T,) series by period, without missing values at the ends
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+    unit: Unit
+    description: str
+    frequency: Literal["D", "W-WED"]
+    weekly: Weekly
+    compute: Callable[[Panel], pd.Series]
+
+    def __call__(self, panel: Panel) -> pd.Series:
+        series = self.compute(panel)
+        if self.frequency == "D":
+            series = weekly(series, self.weekly)
+        return series.rename(self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class CalendarEffect:
+    """A number that the calendar fixes in advance.
+
+    compute : reserve weeks (their Wednesdays) -> (T,) values
+    """
+
+    name: str
+    unit: Unit
+    description: str
+    compute: Callable[[pd.DatetimeIndex], pd.Series]
+
+    def __call__(self, periods: pd.DatetimeIndex) -> pd.Series:
+        return self.compute(periods).rename(self.name)
+
+
+FEATURES: dict[str, Feature | CalendarEffect] = {}
+
+
+def feature(
+    *, inputs: Iterable[str], unit: str, frequency: Literal["D", "W-WED"] = "W-WED", weekly: Weekly = "mean"
+) -> Callable[[Callable[[Panel], pd.Series]], Feature]:
+    """Declare and register a feature; the decorated function is its ``compute``."""
+
+    def declare(compute: Callable[[Panel], pd.Series]) -> Feature:
+        declared = Feature(
+            compute.__name__, tuple(inputs), UNITS[unit], _summary(compute), frequency, weekly, compute
+        )
+        return _register(declared)
+
+    return declare
+
+
+def calendar_effect(*, unit: str) -> Callable[[Callable[[pd.DatetimeIndex], pd.Series]], CalendarEffect]:
+    """Declare and register a calendar effect."""
+
+    def declare(compute: Callable[[pd.DatetimeIndex], pd.Series]) -> CalendarEffect:
+        return _register(CalendarEffect(compute.__name__, UNITS[unit], _summary(compute), compute))
+
+    return declare
+
+
+def _register[F: (Feature, CalendarEffect)](declared: F) -> F:
+    if declared.name in FEATURES:
+        raise UsageError(f"two features are named {declared.name!r}; give one of them another name.")
+    FEATURES[declared.name] = declared
+    return declared
+
+
+def _summary(function: Callable[..., object]) -> str:
+    return (function.__doc__ or "").strip().partition("\n")[0]
+
+
+def find_feature(name: str) -> Feature | CalendarEffect:
+    """Look up a registered feature.
+
+    Raises
+    ------
+    UnknownNameError : names the closest registered features
+    """
+    if name in FEATURES:
+        return FEATURES[name]
+    close = difflib.get_close_matches(name, FEATURES, n=3)
+    hint = f" Did you mean: {', '.join(close)}?" if close else ""
+    raise UnknownNameError(f"unknown feature {name!r}.{hint} List them with: forecast features")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Design:
+    """One estimation sample.
+
+    targets     : (T, K) by reserve week, up to the last week that is over; missing where not yet released
+    features    : (T + ahead, F) by reserve week; past T only calendar effects have values
+    units       : unit of every target and feature
+    known_ahead : features whose future is known
+    """
+
+    targets: pd.DataFrame
+    features: pd.DataFrame
+    units: Mapping[str, Unit]
+    known_ahead: frozenset[str]
+
+    def future(self, n: int) -> pd.DatetimeIndex:
+        """The first ``n`` reserve weeks after the last one that is over."""
+        return future_weeks(self.targets.index[-1], n)
+
+
+def future_weeks(last: pd.Timestamp, n: int) -> pd.DatetimeIndex:
+    """The ``n`` reserve weeks that follow the one ending on ``last``."""
+    return pd.DatetimeIndex(last + pd.to_timedelta(7 * np.arange(1, n + 1), unit="D")).as_unit("us")
+
+
+def last_week_over(as_of: pd.Timestamp) -> pd.Timestamp:
+    """The last Wednesday that ended before the instant."""
+    day = as_of.tz_localize(None).normalize()
+    return (day - pd.Timedelta(days=(day.weekday() - 3) % 7 + 1)).as_unit("us")
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureSet:
+    """Which targets and features a model sees.
+
+    targets, features : names of registered features
+    """
+
+    targets: tuple[str, ...]
+    features: tuple[str, ...] = ()
+
+    def build(self, panel: Panel, *, ahead: int = 0) -> Design:
+        """The design known at the panel's instant.
+
+        Parameters
+        ----------
+        panel : cut at the origin
+        ahead : reserve weeks past the last one over for which calendar effects are filled
+
+        Raises
+        ------
+        UnknownNameError   : a target or feature is not registered
+        MissingSeriesError : no target has a value yet
+        """
+        over = last_week_over(panel.as_of)
+        targets = self._columns(self.targets, panel, over)
+        if targets.empty:
+            raise MissingSeriesError(f"no target of {', '.join(self.targets)} has a value by {panel.as_of:%Y-%m-%d}.")
+        periods = pd.date_range(targets.index[0], over, freq="7D", unit="us")
+        extended = periods.append(future_weeks(over, ahead))
+        features = self._columns(self.features, panel, over, calendar=extended)
+        found = {name: find_feature(name) for name in (*self.targets, *self.features)}
+        return Design(
+            targets=targets.reindex(periods),
+            features=features.reindex(extended),
+            units={name: item.unit for name, item in found.items()},
+            known_ahead=frozenset(name for name, item in found.items() if isinstance(item, CalendarEffect)),
+        )
+
+    def _columns(
+        self, names: tuple[str, ...], panel: Panel, over: pd.Timestamp, calendar: pd.DatetimeIndex | None = None
+    ) -> pd.DataFrame:
+        columns = {}
+        for name in names:
+            item = find_feature(name)
+            if isinstance(item, CalendarEffect):
+                columns[name] = item(calendar if calendar is not None else pd.DatetimeIndex([], dtype="M8[us]"))
+            else:
+                columns[name] = _known(item, panel).loc[:over]
+        return pd.DataFrame(columns, columns=list(names), dtype=float).sort_index()
+
+
+def _known(item: Feature, panel: Panel) -> pd.Series:
+    """A feature's values, none at all where an input has not been released yet."""
+    try:
+        return item(panel)
+    except MissingSeriesError:
+        return pd.Series(dtype=float, index=pd.DatetimeIndex([], dtype="M8[us]"), name=item.name)
