@@ -1,0 +1,296 @@
+"""What a backtest is asked to do, read from TOML."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import pandas as pd
+
+from forecast.calendar import NEW_YORK
+from forecast.errors import PlanError
+
+type Conditioning = Literal["none", "realised"]
+type Outcome = Literal["first_release", "final"]
+type Data = Literal["synthetic", "archive"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelEntry:
+    """One model of a plan.
+
+    label   : how tables call it; unique in the plan
+    name    : registered name
+    options : passed to the model
+    every   : asked at every n-th origin, counted from the first (slow models)
+    """
+
+    label: str
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    every: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Rows an origin's estimation sample may use.
+
+    start : no row before this day
+    weeks : length of a rolling window; None expands from the start
+    """
+
+    start: pd.Timestamp | None = None
+    weeks: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Regime:
+    """A named stretch of origins, fixed in advance."""
+
+    name: str
+    first: pd.Timestamp
+    last: pd.Timestamp
+
+
+@dataclass(frozen=True, slots=True)
+class BacktestPlan:
+    """A backtest.
+
+    title, question : for people
+    data            : "synthetic" (embedded economy) or "archive" (imported series)
+    synthetic       : options of the embedded economy
+    targets         : registered features that are forecast and scored
+    models          : what forecasts them
+    benchmark       : label of the model that the others are compared with
+    origins         : instants in New York time
+    horizons        : h is the h-th reserve week that ends after the origin
+    minimum_history : weeks of a target that must be known before it is asked for
+    window          : expanding or rolling estimation sample
+    conditioning    : "none": a model forecasts what it needs; "realised": it is given what came true
+    outcome         : "first_release" or "final"
+    n_draws         : draws of each predictive distribution
+    seed            : root of every cell's randomness
+    regimes         : stretches of origins reported separately
+    steps           : published step of a target in its own unit, for the log score
+    """
+
+    title: str
+    targets: tuple[str, ...]
+    models: tuple[ModelEntry, ...]
+    benchmark: str
+    origins: tuple[pd.Timestamp, ...]
+    question: str = ""
+    data: Data = "archive"
+    synthetic: Mapping[str, Any] = field(default_factory=dict)
+    horizons: tuple[int, ...] = (1, 4, 13, 26)
+    minimum_history: Mapping[str, int] = field(default_factory=dict)
+    window: Window = Window()
+    conditioning: tuple[Conditioning, ...] = ("none",)
+    outcome: Outcome = "first_release"
+    n_draws: int = 1000
+    seed: int = 1
+    regimes: tuple[Regime, ...] = ()
+    steps: Mapping[str, float] = field(default_factory=dict)
+
+    def history_needed(self, target: str) -> int:
+        """Weeks of a target that must be known before it is asked for."""
+        return self.minimum_history.get(target, self.minimum_history.get("default", 104))
+
+    def step_of(self, target: str) -> float:
+        """Width of a published step in the target's unit; the log score integrates over it."""
+        return self.steps.get(target, self.steps.get("default", 1.0))
+
+
+def read_plan(path: Path) -> BacktestPlan:
+    """Read a plan.
+
+    Raises
+    ------
+    PlanError : names the file, the key and the fix
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise PlanError(f"{path}: cannot be read: {error.strerror}. Plans live in benchmarks/plans/.") from error
+    except UnicodeDecodeError as error:
+        raise PlanError(f"{path}: is not UTF-8 text: {error}.") from error
+    return parse_plan(text, where=str(path))
+
+
+def parse_plan(text: str, *, where: str) -> BacktestPlan:
+    """Parse a plan's text; see :func:`read_plan`."""
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise PlanError(f"{where}: not valid TOML: {error}.") from error
+    reader = _Table(raw, where)
+    models = tuple(_models(reader.table("models", required=True)))
+    plan = BacktestPlan(
+        title=reader.text("title"),
+        question=reader.text("question", ""),
+        data=reader.choice("data", Data, "archive"),
+        synthetic=reader.table("synthetic").rest(),
+        targets=reader.texts("targets"),
+        models=models,
+        benchmark=reader.text("benchmark"),
+        origins=_origins(reader.table("origins", required=True)),
+        horizons=reader.integers("horizons", (1, 4, 13, 26)),
+        minimum_history=_numbers(reader.table("minimum_history"), int),
+        window=_window(reader.table("window")),
+        conditioning=reader.choices("conditioning", Conditioning, ("none",)),
+        outcome=reader.choice("outcome", Outcome, "first_release"),
+        n_draws=reader.integer("n_draws", 1000, least=2),
+        seed=reader.integer("seed", 1, least=0),
+        regimes=_regimes(reader.table("regimes")),
+        steps=_numbers(reader.table("steps"), float),
+    )
+    reader.done()
+    labels = [entry.label for entry in models]
+    if plan.benchmark not in labels:
+        raise PlanError(f"{where}: benchmark = {plan.benchmark!r} is not one of the plan's models: {', '.join(labels)}.")
+    return plan
+
+
+def _models(table: _Table) -> Iterable[ModelEntry]:
+    for label in table.keys():
+        entry = table.table(label)
+        yield ModelEntry(label, entry.text("model", label), every=entry.integer("every", 1), options=entry.rest())
+    if not table.raw:
+        raise PlanError(f"{table.where}: no models. Add at least a table [models.random_walk].")
+
+
+def _origins(table: _Table) -> tuple[pd.Timestamp, ...]:
+    first, last = table.day("first"), table.day("last")
+    every, time = table.integer("every", 1), table.text("time", "17:00")
+    weekday = table.choice("weekday", _Weekday, "thursday")
+    table.done()
+    try:
+        clock = pd.Timedelta(f"{time}:00")
+    except ValueError as error:
+        raise PlanError(f"{table.where}: time = {time!r} is not a time of day such as '17:00'.") from error
+    anchors = pd.date_range(first, last, freq=f"W-{weekday[:3].upper()}")[::every]
+    if anchors.empty:
+        raise PlanError(f"{table.where}: no {weekday} between first = {first:%Y-%m-%d} and last = {last:%Y-%m-%d}.")
+    return tuple((day + clock).tz_localize(NEW_YORK) for day in anchors)
+
+
+type _Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday"]
+
+
+def _window(table: _Table) -> Window:
+    start = table.day("start") if "start" in table.raw else None
+    weeks = table.integer("weeks", 520) if "weeks" in table.raw else None
+    table.done()
+    return Window(start, weeks)
+
+
+def _regimes(table: _Table) -> tuple[Regime, ...]:
+    regimes = []
+    for name in table.keys():
+        bounds = table.texts(name)
+        if len(bounds) != 2:
+            raise PlanError(f"{table.where}: {name} = {list(bounds)}; give [first day, last day].")
+        regimes.append(Regime(name, *(_day(bound, f"{table.where}: {name}") for bound in bounds)))
+    return tuple(regimes)
+
+
+def _numbers[N: (int, float)](table: _Table, kind: type[N]) -> dict[str, N]:
+    numbers = {}
+    for key, value in table.rest().items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0 or kind(value) != value:
+            raise PlanError(f"{table.where}: {key} = {value!r}; give a positive {kind.__name__}.")
+        numbers[key] = kind(value)
+    return numbers
+
+
+def _day(text: object, where: str) -> pd.Timestamp:
+    try:
+        return pd.Timestamp(str(text)).tz_localize(None).normalize()
+    except ValueError as error:
+        raise PlanError(f"{where} = {text!r} is not a day such as 2015-01-01.") from error
+
+
+class _Table:
+    """A TOML table that knows where it stands and which of its keys were read."""
+
+    def __init__(self, raw: dict[str, Any], where: str) -> None:
+        self.raw, self.where = raw, where
+        self._read: list[str] = []
+
+    def keys(self) -> list[str]:
+        return list(self.raw)
+
+    def _get(self, key: str, default: Any) -> Any:
+        self._read.append(key)
+        if key in self.raw:
+            return self.raw[key]
+        if default is None:
+            close = difflib.get_close_matches(key, self.raw, n=1)
+            hint = f" Is {close[0]!r} a typo of it?" if close else ""
+            raise PlanError(f"{self.where}: {key!r} is missing.{hint}")
+        return default
+
+    def text(self, key: str, default: str | None = None) -> str:
+        value = self._get(key, default)
+        if not isinstance(value, str):
+            raise PlanError(f"{self.where}: {key} = {value!r}; give text in quotes.")
+        return value
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        value = self._get(key, None)
+        if not isinstance(value, list) or not value or not all(isinstance(item, str) for item in value):
+            raise PlanError(f"{self.where}: {key} = {value!r}; give a list of names in quotes.")
+        return tuple(value)
+
+    def day(self, key: str) -> pd.Timestamp:
+        return _day(self._get(key, None), f"{self.where}: {key}")
+
+    def integer(self, key: str, default: int, *, least: int = 1) -> int:
+        value = self._get(key, default)
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise PlanError(f"{self.where}: {key} = {value!r}; give a whole number of at least {least}.")
+        return value
+
+    def integers(self, key: str, default: tuple[int, ...]) -> tuple[int, ...]:
+        value = self._get(key, list(default))
+        good = isinstance(value, list) and value and all(type(item) is int and item > 0 for item in value)
+        if not good or value != sorted(set(value)):
+            raise PlanError(f"{self.where}: {key} = {value!r}; give rising whole numbers such as [1, 4, 13].")
+        return tuple(value)
+
+    def choice(self, key: str, allowed: Any, default: str) -> Any:
+        value = self._get(key, default)
+        options = get_args(allowed.__value__)
+        if value not in options:
+            raise PlanError(f"{self.where}: {key} = {value!r}; use one of {', '.join(map(repr, options))}.")
+        return value
+
+    def choices(self, key: str, allowed: Any, default: tuple[str, ...]) -> tuple[Any, ...]:
+        values = self._get(key, list(default))
+        if not isinstance(values, list) or not values:
+            raise PlanError(f"{self.where}: {key} = {values!r}; give a list.")
+        return tuple(_Table({key: value}, self.where).choice(key, allowed, "") for value in values)
+
+    def table(self, key: str, *, required: bool = False) -> _Table:
+        value = self._get(key, None if required else {})
+        if not isinstance(value, dict):
+            raise PlanError(f"{self.where}: {key} = {value!r}; make it a table, [{key}].")
+        return _Table(value, f"{self.where} [{key}]")
+
+    def rest(self) -> dict[str, Any]:
+        """Everything that was not read by name."""
+        unread = {key: value for key, value in self.raw.items() if key not in self._read}
+        self._read.extend(unread)
+        return unread
+
+    def done(self) -> None:
+        """Refuse keys nobody asked for: they are typos."""
+        for key in self.raw:
+            if key not in self._read:
+                close = difflib.get_close_matches(key, self._read, n=1)
+                hint = f"Did you mean {close[0]!r}?" if close else f"Known keys: {', '.join(sorted(self._read))}."
+                raise PlanError(f"{self.where}: unknown key {key!r}. {hint}")
