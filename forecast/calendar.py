@@ -232,6 +232,7 @@ RELEASE_RULES: dict[str, ReleaseRule] = {
         ReleaseRule("claims", "Unemployment claims: Thursday after the week 08:30", False, _days_after(5, "08:30")),
         ReleaseRule("continued_claims", "Continued claims: second Thursday 08:30", False, _days_after(12, "08:30")),
         ReleaseRule("weekly_index", "Weekly conditions index: Wednesday after 08:30", False, _days_after(5, "08:30")),
+        ReleaseRule("stress_index", "Financial stress index: Thursday after", False, _days_after(6, "12:00")),
         ReleaseRule("weekly_rates", "Daily market rates, republished weekly", False, _days_after(7, "16:15")),
         ReleaseRule("monthly_rates", "Monthly averages: first business day after", False, _days_after(1, "16:15")),
         ReleaseRule("debt", "Treasury Bulletin: about 75 days after the quarter", False, _days_after(75, "16:00")),

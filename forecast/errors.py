@@ -66,3 +66,7 @@ class NeedsScenarioError(ModelError):
 
 class DiagnosticsError(ModelError):
     """A sampler did not pass its convergence diagnostics."""
+
+
+class RankDeficientError(ModelError):
+    """Some regressors are linear combinations of others; names them."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import json
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -153,6 +154,30 @@ def parse_plan(text: str, *, where: str) -> BacktestPlan:
     if plan.benchmark not in labels:
         raise PlanError(f"{where}: benchmark = {plan.benchmark!r} is not one of the plan's models: {', '.join(labels)}.")
     return plan
+
+
+def plan_to_json(plan: BacktestPlan) -> dict[str, Any]:
+    """A plan as JSON values."""
+    encoded: dict[str, Any] = json.loads(json.dumps(asdict(plan), default=_encode))
+    return encoded
+
+
+def _encode(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, pd.Timestamp) else repr(value)
+
+
+def plan_from_json(encoded: Mapping[str, Any]) -> BacktestPlan:
+    """The plan that :func:`plan_to_json` wrote."""
+    values = {key: tuple(value) if isinstance(value, list) else value for key, value in encoded.items()}
+    start = values["window"]["start"]
+    values["models"] = tuple(ModelEntry(**entry) for entry in encoded["models"])
+    values["origins"] = tuple(pd.Timestamp(origin).tz_convert(NEW_YORK) for origin in encoded["origins"])
+    values["window"] = Window(pd.Timestamp(start) if start else None, values["window"]["weeks"])
+    values["regimes"] = tuple(
+        Regime(regime["name"], pd.Timestamp(regime["first"]), pd.Timestamp(regime["last"]))
+        for regime in encoded["regimes"]
+    )
+    return BacktestPlan(**values)
 
 
 def _models(table: _Table) -> Iterable[ModelEntry]:

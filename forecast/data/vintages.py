@@ -7,7 +7,7 @@ and all. Models never see ``Vintages``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -118,6 +118,10 @@ class Vintages:
     def final(self) -> Panel:
         """Each period's value in the newest vintage."""
         return Panel(self._latest, self.catalog, tuple(self._histories), _Cut(self, _END - np.timedelta64(1, "us")))
+
+    def only(self, names: Collection[str]) -> Vintages:
+        """The same releases of fewer series; names without any are passed over."""
+        return Vintages(self.observations[self.observations["series"].isin(list(names))], self.catalog)
 
     def single_vintage(self) -> tuple[str, ...]:
         """Series of which only one vintage is known: first release and final value are the same numbers."""
