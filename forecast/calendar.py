@@ -17,11 +17,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
-import holidays
 import numpy as np
 import pandas as pd
+from holidays import financial_holidays
 from numpy.typing import NDArray
 
 from forecast.errors import UsageError
@@ -39,8 +39,8 @@ _FIRST_YEAR, _LAST_YEAR = 1914, 2060
 @cache
 def business_calendar(market: Market) -> np.busdaycalendar:
     """Business days of the Federal Reserve (``fed``) or the bond market (``sifma``)."""
-    source = holidays.FederalReserve if market == "fed" else holidays.SIFMA
-    dates = source(years=range(_FIRST_YEAR, _LAST_YEAR + 1))
+    code = "XFED" if market == "fed" else "XSIF"
+    dates = financial_holidays(code, years=range(_FIRST_YEAR, _LAST_YEAR + 1))
     return np.busdaycalendar(holidays=np.array(sorted(dates), dtype="datetime64[D]"))
 
 
@@ -51,49 +51,50 @@ def _rates_calendar() -> np.busdaycalendar:
     return np.busdaycalendar(holidays=np.union1d(*closed))
 
 
-def as_days(dates: object) -> Days:
+def as_days(dates: Any) -> Days:
     """Any date-like array as ``datetime64[D]``."""
-    index = pd.DatetimeIndex(dates)  # type: ignore[call-overload]
+    index = pd.DatetimeIndex(dates)
     if len(index) and (index.year.max() > _LAST_YEAR or index.year.min() < _FIRST_YEAR - 200):
         raise UsageError(f"date outside the calendar ({_LAST_YEAR} at the latest): {index.max():%Y-%m-%d}.")
     return index.to_numpy().astype("datetime64[D]")
 
 
-def is_business_day(dates: object, market: Market = "fed") -> NDArray[np.bool_]:
+def is_business_day(dates: Any, market: Market = "fed") -> NDArray[np.bool_]:
+    """Whether the market is open on each date."""
     return np.is_busday(as_days(dates), busdaycal=business_calendar(market))
 
 
 def business_day_offset(
-    dates: object, offset: int, market: Market = "fed", *, roll: Literal["forward", "backward"] = "backward"
+    dates: Any, offset: int, market: Market = "fed", *, roll: Literal["forward", "backward"] = "backward"
 ) -> Days:
     """Shift by business days. A date that is none is first rolled as asked."""
     return np.busday_offset(as_days(dates), offset, roll=roll, busdaycal=business_calendar(market))
 
 
-def reserve_week(dates: object) -> pd.DatetimeIndex:
+def reserve_week(dates: Any) -> pd.DatetimeIndex:
     """The Wednesday that ends the reserve week (Thursday to Wednesday) of each date."""
     days = as_days(dates)
     weekday = (days.astype("int64") + 3) % 7  # Monday is 0; 1970-01-01 was a Thursday
     return pd.DatetimeIndex(days + ((2 - weekday) % 7).astype("timedelta64[D]")).as_unit("us")
 
 
-def period_end(periods: object, frequency: str) -> Days:
+def period_end(periods: Any, frequency: str) -> Days:
     """Last day of each period. Files label months and quarters by their first day, others by their last."""
     days = as_days(periods)
-    if frequency == "M":
-        return (days.astype("datetime64[M]") + 1).astype("datetime64[D]") - _DAY
-    if frequency == "Q":
-        return (days.astype("datetime64[M]") + 3).astype("datetime64[D]") - _DAY
-    return days
+    if frequency not in ("M", "Q"):
+        return days
+    following: Days = (days.astype("datetime64[M]") + (1 if frequency == "M" else 3)).astype("datetime64[D]")
+    return following - _DAY
 
 
-def tax_dates(first: object, last: object) -> Days:
+def tax_dates(first: Any, last: Any) -> Days:
     """Corporate and quarterly income-tax dates: the 15th of March, April, June, September and
-    December, moved to the next Federal Reserve business day."""
+    December, moved to the next Federal Reserve business day.
+    """
     return _rolled_dates(first, last, months=(3, 4, 6, 9, 12), day=15, market="fed")
 
 
-def coupon_settlement_dates(first: object, last: object) -> Days:
+def coupon_settlement_dates(first: Any, last: Any) -> Days:
     """Regular settlements of Treasury coupon auctions: mid-month and month-end, known in advance.
 
     The 15th moves to the next and the month's last day settles on the next business day when
@@ -105,8 +106,8 @@ def coupon_settlement_dates(first: object, last: object) -> Days:
     return np.union1d(middle, end)
 
 
-def _rolled_dates(first: object, last: object, *, months: tuple[int, ...], day: int, market: Market) -> Days:
-    start, stop = as_days([first, last])
+def _rolled_dates(first: Any, last: Any, *, months: tuple[int, ...], day: int, market: Market) -> Days:
+    start, stop = (np.datetime64(pd.Timestamp(bound), "D") for bound in (first, last))
     month = np.arange(start.astype("datetime64[M]") - 1, stop.astype("datetime64[M]") + 1)
     month = month[np.isin(month.astype("int64") % 12 + 1, months)]
     days = (month + 1).astype("datetime64[D]") - _DAY if day == -1 else month.astype("datetime64[D]") + (day - 1) * _DAY
@@ -153,7 +154,8 @@ class ReleaseRule:
 
 def _at(days: Days, time: str) -> NDArray[np.datetime64]:
     hours, minutes = time.split(":")
-    return days.astype("datetime64[s]") + np.timedelta64(int(hours) * 3600 + int(minutes) * 60, "s")
+    midnight: NDArray[np.datetime64] = days.astype("datetime64[s]")
+    return midnight + np.timedelta64(int(hours) * 3600 + int(minutes) * 60, "s")
 
 
 def _override(ends: Days, local: NDArray[np.datetime64], exceptions: dict[str, str]) -> NDArray[np.datetime64]:
@@ -199,6 +201,13 @@ def _employment(ends: Days) -> NDArray[np.datetime64]:
     return _at(business_day_offset(friday, 0, roll="forward"), "08:30")
 
 
+def _quarter_later(ends: Days) -> NDArray[np.datetime64]:
+    """Details published at the end of each quarter for the quarter before."""
+    quarter = ends.astype("datetime64[M]") - (ends.astype("datetime64[M]").astype("int64") % 3).astype("timedelta64[M]")
+    close = (quarter + 6).astype("datetime64[D]") - _DAY
+    return _at(business_day_offset(close, 0, roll="forward"), "16:00")
+
+
 def _announced(ends: Days) -> NDArray[np.datetime64]:
     """A standing rate or target is public from the afternoon before each day on which it holds."""
     before = ends - _DAY
@@ -219,6 +228,7 @@ RELEASE_RULES: dict[str, ReleaseRule] = {
         ReleaseRule("repo_rates", "SOFR, TGCR, BGCR: next publication day 08:00", True, _repo_rates),
         ReleaseRule("fed_funds", "EFFR, OBFR: next business day 09:00", True, _next_business_day("09:00")),
         ReleaseRule("on_rrp", "ON RRP results: same day 13:15", True, _same_day("13:15")),
+        ReleaseRule("on_rrp_detail", "ON RRP by counterparty type: a quarter later", False, _quarter_later),
         ReleaseRule("standing_repo", "Standing repo results: same day 13:45", True, _same_day("13:45")),
         ReleaseRule("dts", "Daily Treasury Statement: next business day 16:00", True, _next_business_day("16:00")),
         ReleaseRule("announced", "Announced 14:00 the day before it takes effect", True, _announced),
@@ -248,7 +258,7 @@ def _to_utc(local: NDArray[np.datetime64]) -> pd.DatetimeIndex:
     return pd.DatetimeIndex(local).tz_localize(NEW_YORK).tz_convert("UTC").as_unit("us")
 
 
-def released_at(rule: str, periods: object, frequency: str) -> pd.DatetimeIndex:
+def released_at(rule: str, periods: Any, frequency: str) -> pd.DatetimeIndex:
     """Instant (UTC) at which each period's value becomes public.
 
     Raises
@@ -260,7 +270,7 @@ def released_at(rule: str, periods: object, frequency: str) -> pd.DatetimeIndex:
     return _to_utc(RELEASE_RULES[rule].local(period_end(periods, frequency)))
 
 
-def earliest_public(rule: str, periods: object, frequency: str) -> pd.DatetimeIndex:
+def earliest_public(rule: str, periods: Any, frequency: str) -> pd.DatetimeIndex:
     """Instant (UTC) before which a value cannot be genuine.
 
     The release time itself where the rule is exact, else the start of the period's last day.

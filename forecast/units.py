@@ -11,6 +11,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from forecast.errors import UnitError
 
 
@@ -114,3 +117,17 @@ def factor(source: Unit, target: Unit) -> float:
             "they measure different things."
         )
     return source.scale / target.scale
+
+
+def convert(values: NDArray[np.float64], source: Unit, target: Unit) -> NDArray[np.float64]:
+    """Values in another unit of the same dimension.
+
+    To a larger unit it divides: 3280845 mn / 1000 is the number that "3280.845" bn reads as, whereas
+    3280845 * 0.001 can miss it by a rounding error, which would then look like a revision.
+
+    Raises
+    ------
+    UnitError : the units measure different things
+    """
+    scale = factor(source, target)
+    return values * scale if scale >= 1 else values / np.round(1 / scale)

@@ -122,4 +122,7 @@ class ImpulseResponse:
 
 
 def _amount(size: float, unit: Unit) -> str:
-    return f"{unit.label} {size:g}" if unit.label.startswith("USD") else f"{size:g} {unit.label}"
+    if unit.dimension == "money":
+        currency, scale = unit.label.split()
+        return f"{currency} {size:g} {scale}"
+    return f"{size:g} {unit.label.removesuffix('s') if size == 1 else unit.label}"

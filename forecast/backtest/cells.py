@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -38,9 +38,9 @@ class Cell:
     model: str
     conditioning: str
     origin: pd.Timestamp
-    status: str
-    reason: str
-    seconds: float
+    status: str = "ok"
+    reason: str = ""
+    seconds: float = 0.0
     targets: tuple[str, ...] = ()
     periods: pd.DatetimeIndex | None = None
     quantiles: NDArray[np.float64] | None = None
@@ -147,34 +147,29 @@ class CellRunner:
                 return None
             weeks = int((scenario.periods > design.targets.index[-1]).sum())
         rng = cell_rng(self.plan.seed, cell_words(entry, targets, conditioning, origin))
+        cell = Cell(entry.label, conditioning, origin, targets=targets)
         started = time.perf_counter()
         try:
             fitted = model.fit(design, rng=rng)
             forecast = fitted.predict(design.future(weeks), scenario=scenario, n_draws=self.plan.n_draws, rng=rng)
         except NeedsScenarioError as error:
-            return Cell(entry.label, conditioning, origin, "refused", str(error), time.perf_counter() - started)
+            return replace(cell, status="refused", reason=str(error))
         except Exception as error:  # noqa: BLE001  a cell that fails for any reason is a result, kept and shown
             reason = f"{type(error).__name__}: {error}"
-            return Cell(entry.label, conditioning, origin, "failed", reason, time.perf_counter() - started, targets)
-        seconds = time.perf_counter() - started
-        return self._scored(entry.label, conditioning, origin, forecast, seconds, rng)
+            return replace(cell, status="failed", reason=reason, seconds=time.perf_counter() - started)
+        return self._scored(replace(cell, seconds=time.perf_counter() - started), forecast, rng)
 
-    def _scored(
-        self,
-        label: str,
-        conditioning: str,
-        origin: pd.Timestamp,
-        forecast: PredictiveDistribution,
-        seconds: float,
-        rng: np.random.Generator,
-    ) -> Cell:
+    def _scored(self, cell: Cell, forecast: PredictiveDistribution, rng: np.random.Generator) -> Cell:
         outcomes = self.realised.targets.reindex(forecast.periods)[list(forecast.targets)].to_numpy(dtype=float)
         rows = [h - 1 for h in self.plan.horizons if h <= len(forecast.periods)]
         steps = np.array([self.plan.step_of(target) for target in forecast.targets])
-        scores = score_cell(forecast.values[:, rows], outcomes[rows], steps, rng=rng)
         quantiles = np.quantile(forecast.values, QUANTILES, axis=0)
-        kept = np.concatenate([quantiles, forecast.values.mean(axis=0)[None]])
-        content = hashlib.sha256(np.ascontiguousarray(forecast.values).tobytes()).hexdigest()
-        return Cell(
-            label, conditioning, origin, "ok", "", seconds, forecast.targets, forecast.periods, kept, outcomes, scores, content
+        return replace(
+            cell,
+            targets=forecast.targets,
+            periods=forecast.periods,
+            quantiles=np.concatenate([quantiles, forecast.values.mean(axis=0)[None]]),
+            outcomes=outcomes,
+            scores=score_cell(forecast.values[:, rows], outcomes[rows], steps, rng=rng),
+            content=hashlib.sha256(np.ascontiguousarray(forecast.values).tobytes()).hexdigest(),
         )

@@ -152,7 +152,9 @@ def parse_plan(text: str, *, where: str) -> BacktestPlan:
     reader.done()
     labels = [entry.label for entry in models]
     if plan.benchmark not in labels:
-        raise PlanError(f"{where}: benchmark = {plan.benchmark!r} is not one of the plan's models: {', '.join(labels)}.")
+        raise PlanError(
+            f"{where}: benchmark = {plan.benchmark!r} is not one of the plan's models: {', '.join(labels)}."
+        )
     return plan
 
 
@@ -168,7 +170,7 @@ def _encode(value: Any) -> Any:
 
 def plan_from_json(encoded: Mapping[str, Any]) -> BacktestPlan:
     """The plan that :func:`plan_to_json` wrote."""
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in encoded.items()}
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in encoded.items()}
     start = values["window"]["start"]
     values["models"] = tuple(ModelEntry(**entry) for entry in encoded["models"])
     values["origins"] = tuple(pd.Timestamp(origin).tz_convert(NEW_YORK) for origin in encoded["origins"])
@@ -181,7 +183,7 @@ def plan_from_json(encoded: Mapping[str, Any]) -> BacktestPlan:
 
 
 def _models(table: _Table) -> Iterable[ModelEntry]:
-    for label in table.keys():
+    for label in table.raw:
         entry = table.table(label)
         yield ModelEntry(label, entry.text("model", label), every=entry.integer("every", 1), options=entry.rest())
     if not table.raw:
@@ -215,7 +217,7 @@ def _window(table: _Table) -> Window:
 
 def _regimes(table: _Table) -> tuple[Regime, ...]:
     regimes = []
-    for name in table.keys():
+    for name in table.raw:
         bounds = table.texts(name)
         if len(bounds) != 2:
             raise PlanError(f"{table.where}: {name} = {list(bounds)}; give [first day, last day].")
@@ -245,9 +247,6 @@ class _Table:
     def __init__(self, raw: dict[str, Any], where: str) -> None:
         self.raw, self.where = raw, where
         self._read: list[str] = []
-
-    def keys(self) -> list[str]:
-        return list(self.raw)
 
     def _get(self, key: str, default: Any) -> Any:
         self._read.append(key)

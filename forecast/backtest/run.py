@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from forecast.backtest.cells import Cell, CellRunner
 from forecast.backtest.plan import BacktestPlan, ModelEntry, plan_from_json, plan_to_json
@@ -36,7 +37,7 @@ _SAMPLED_WORKERS = 2
 _ORIGINS_PER_TASK = 8
 
 
-def backtest(
+def run_backtest(
     plan: BacktestPlan,
     *,
     vintages: Vintages | None = None,
@@ -72,8 +73,8 @@ def backtest(
     result = BacktestResult(
         run_id=run_id,
         plan=plan,
-        scorecard=_scorecard(plan, runner, cells),
-        forecasts=_forecasts(plan, runner, cells),
+        scorecard=_scorecard(runner, cells),
+        forecasts=_forecasts(runner, cells),
         cells=_cell_table(cells),
         data=_data_table(plan, vintages),
         about=_about(started, cells),
@@ -203,40 +204,54 @@ def _task_cells(runner: CellRunner, vintages: Vintages, task: _Task) -> Iterator
 # --------------------------------------------------------------------------- tables
 
 
-def _scorecard(plan: BacktestPlan, runner: CellRunner, cells: Sequence[Cell]) -> Scorecard:
-    frames = []
+def _scorecard(runner: CellRunner, cells: Sequence[Cell]) -> Scorecard:
+    """Scores at the plan's horizons, one row a model x conditioning x target x origin x horizon."""
+    rows = []
     for cell in _good(cells):
-        horizons = [h for h in plan.horizons if h <= len(cell.periods)]
+        at = np.array([h for h in runner.plan.horizons if h <= len(cell.periods)])
         for k, target in enumerate(cell.targets):
-            rows = {
-                **_key(cell),
-                "target": target,
-                "horizon": horizons,
-                "period": cell.periods[[h - 1 for h in horizons]],
-                "unit": runner.realised.units[target].name,
-                "outcome": cell.outcomes[[h - 1 for h in horizons], k],
-                **{name: values[:, k] for name, values in cell.scores.items()},
-            }
-            frames.append(pd.DataFrame(rows))
-    return Scorecard(_concat(frames))
+            scores = {name: values[:, k] for name, values in cell.scores.items()}
+            rows.append((cell, target, at, {"outcome": cell.outcomes[at - 1, k], **scores}))
+    return Scorecard(_long_table(runner, rows))
 
 
-def _forecasts(plan: BacktestPlan, runner: CellRunner, cells: Sequence[Cell]) -> pd.DataFrame:
+def _forecasts(runner: CellRunner, cells: Sequence[Cell]) -> pd.DataFrame:
+    """Kept quantiles of every week up to the last horizon."""
     names = [quantile_column(prob) for prob in QUANTILES] + ["mean"]
-    frames = []
+    rows = []
     for cell in _good(cells):
+        at = np.arange(1, len(cell.periods) + 1)
         for k, target in enumerate(cell.targets):
-            rows = {
-                **_key(cell),
-                "target": target,
-                "horizon": np.arange(1, len(cell.periods) + 1),
-                "period": cell.periods,
-                "unit": runner.realised.units[target].name,
-                "outcome": cell.outcomes[:, k],
-                **dict(zip(names, cell.quantiles[:, :, k], strict=True)),
-            }
-            frames.append(pd.DataFrame(rows))
-    return _concat(frames)
+            quantiles = dict(zip(names, cell.quantiles[:, :, k], strict=True))
+            rows.append((cell, target, at, {"outcome": cell.outcomes[:, k], **quantiles}))
+    return _long_table(runner, rows)
+
+
+def _long_table(
+    runner: CellRunner, rows: Sequence[tuple[Any, str, NDArray[np.int64], dict[str, NDArray[np.float64]]]]
+) -> pd.DataFrame:
+    """Stack (cell, target, horizons, columns); a frame a cell would cost more than most models."""
+    if not rows:
+        raise DataError(
+            "no cell was scored: every model was short of history or failed. "
+            "Check minimum_history and origins in the plan, and see: forecast data status"
+        )
+    lengths = [len(at) for _, _, at, _ in rows]
+
+    def repeated(values: Iterable[Any]) -> Any:
+        return pd.Series(list(values)).repeat(lengths).reset_index(drop=True)
+
+    table = {
+        "model": repeated(cell.model for cell, *_ in rows),
+        "conditioning": repeated(cell.conditioning for cell, *_ in rows),
+        "target": repeated(target for _, target, *_ in rows),
+        "origin": repeated(cell.origin for cell, *_ in rows).dt.as_unit("us"),
+        "horizon": np.concatenate([at for _, _, at, _ in rows]),
+        "period": np.concatenate([cell.periods.to_numpy()[at - 1] for cell, _, at, _ in rows]),
+        "unit": repeated(runner.realised.units[target].name for _, target, *_ in rows),
+    }
+    values = {name: np.concatenate([columns[name] for *_, columns in rows]) for name in rows[0][3]}
+    return pd.DataFrame({**table, **values})
 
 
 def _good(cells: Iterable[Cell]) -> Iterator[Any]:
@@ -245,15 +260,6 @@ def _good(cells: Iterable[Cell]) -> Iterator[Any]:
 
 def _key(cell: Cell) -> dict[str, Any]:
     return {"model": cell.model, "conditioning": cell.conditioning, "origin": cell.origin}
-
-
-def _concat(frames: list[pd.DataFrame]) -> pd.DataFrame:
-    if not frames:
-        raise DataError(
-            "no cell was scored: every model was short of history or failed. "
-            "Check minimum_history and origins in the plan, and see: forecast data status"
-        )
-    return pd.concat(frames, ignore_index=True)
 
 
 def _cell_table(cells: Sequence[Cell]) -> pd.DataFrame:
@@ -299,7 +305,17 @@ def _data_table(plan: BacktestPlan, vintages: Vintages) -> pd.DataFrame:
 
 
 def _about(started: float, cells: Sequence[Cell]) -> dict[str, Any]:
-    packages = ("reserve-forecast", "numpy", "pandas", "scipy", "statsmodels", "scikit-learn", "pymc", "nutpie", "arviz")
+    packages = (
+        "reserve-forecast",
+        "numpy",
+        "pandas",
+        "scipy",
+        "statsmodels",
+        "scikit-learn",
+        "pymc",
+        "nutpie",
+        "arviz",
+    )
     versions = {}
     for name in packages:
         with contextlib.suppress(ModuleNotFoundError):

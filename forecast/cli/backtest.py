@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,13 +28,13 @@ def command(plan: Path | None, workers: int | None, run_id: str | None, *, stric
 
     Without PLAN the embedded economy is simulated and scored, which needs no data.
     """
-    from forecast.backtest.run import backtest
+    from forecast.backtest.run import run_backtest
     from forecast.home import run_folder
     from forecast.report.html import write_report
 
     asked = _plan(plan)
     with _progress(quiet=as_json) as progress:
-        result = backtest(asked, workers=workers, run_id=run_id, progress=progress)
+        result = run_backtest(asked, workers=workers, run_id=run_id, progress=progress)
     path = write_report(result, run_folder(result.run_id) / "report.html")
     if as_json:
         emit_json(_document(result, path))
@@ -130,8 +131,8 @@ def _target_table(result: BacktestResult, target: str) -> Any:
     for (model, conditioning), rows in summary.groupby(["model", "conditioning"], sort=False):
         by_horizon = rows.set_index("horizon")
         label = model if conditioning == "none" else f"{model} | {conditioning}"
-        cells = [_entry(by_horizon, compared, (model, conditioning, h)) for h in result.plan.horizons]
-        table.add_row(label, *cells, str(int(rows["n"].max())))
+        cells = [_entry(by_horizon, compared, (str(model), str(conditioning), h)) for h in result.plan.horizons]
+        table.add_row(str(label), *cells, str(int(rows["n"].max())))
     return table
 
 
@@ -144,4 +145,4 @@ def _entry(by_horizon: Any, compared: Any, key: tuple[str, str, int]) -> str:
         return text
     skill, p_value = compared.loc[key, ["skill", "p_value"]]
     mark = "*" if p_value < 0.05 else ""
-    return text if skill != skill else f"{text} ({skill:+.0%}{mark})"
+    return f"{text} ({skill:+.0%}{mark})" if isfinite(skill) else text

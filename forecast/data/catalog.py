@@ -78,7 +78,9 @@ def _spec(name: str, entry: dict[str, object], where: str) -> SeriesSpec:
         raise DataError(f"{where}: [{name}] is not a series: {error}.") from error
     for field, allowed in (("frequency", Frequency), ("kind", Kind), ("absent_means", AbsentMeans)):
         if getattr(spec, field) not in get_args(allowed.__value__):
-            raise DataError(f"{where}: [{name}] {field} = {getattr(spec, field)!r}; use one of {get_args(allowed.__value__)}.")
+            raise DataError(
+                f"{where}: [{name}] {field} = {getattr(spec, field)!r}; use one of {get_args(allowed.__value__)}."
+            )
     return spec
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -44,6 +45,7 @@ class _History:
     """Releases of one series, sorted by period and then release.
 
     A row is what the public knew of its period from ``released`` until ``superseded``.
+    ``in_order``: no period is revised and none is released before an earlier one, so that a cut is a slice.
     """
 
     period: NDArray[np.datetime64]
@@ -51,11 +53,7 @@ class _History:
     superseded: NDArray[np.datetime64]
     value: NDArray[np.float64]
     pseudo: NDArray[np.bool_]
-
-    @property
-    def in_order(self) -> bool:
-        """No period is revised and later periods are never released earlier: a cut is a slice."""
-        return bool((self.superseded == _END).all() and (np.diff(self.released) >= np.timedelta64(0)).all())
+    in_order: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,6 +63,7 @@ class Vintages:
     observations : one row a release: series, period, released (UTC), value (catalogue's unit),
                    pseudo (the release time comes from the release rule, not from an archived vintage)
     catalog      : what each series is
+    histories    : the same releases by series, ready to be cut
 
     A value enters when the earliest vintage that holds it says, at the time the release rule gives but
     never later than the end of that vintage's ``as_of``; every later vintage enters at its own ``as_of``,
@@ -73,8 +72,7 @@ class Vintages:
 
     observations: pd.DataFrame
     catalog: Catalog
-    _histories: dict[str, _History] = field(init=False, repr=False)
-    _ordered: dict[str, bool] = field(init=False, repr=False)
+    histories: dict[str, _History] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         histories = {
@@ -83,8 +81,7 @@ class Vintages:
         unknown = sorted(set(histories) - set(self.catalog))
         if unknown:
             raise VintageError(f"series outside the catalogue: {', '.join(unknown)}.")
-        object.__setattr__(self, "_histories", histories)
-        object.__setattr__(self, "_ordered", {name: history.in_order for name, history in histories.items()})
+        object.__setattr__(self, "histories", histories)
 
     @classmethod
     def from_tables(cls, tables: Iterable[VintageTable], catalog: Catalog) -> Vintages:
@@ -98,26 +95,27 @@ class Vintages:
         for table in tables:
             by_series.setdefault(table.series, []).append(table)
         rows = [_releases(catalog[name], by_series[name]) for name in sorted(by_series)]
-        empty = {"series": [], "period": [], "released": [], "value": [], "pseudo": []}
-        return cls(pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(empty), catalog)
+        if not rows:
+            raise VintageError("no vintages: import series with: forecast data import DIR")
+        return cls(pd.concat(rows, ignore_index=True), catalog)
 
     @property
     def names(self) -> tuple[str, ...]:
-        return tuple(self._histories)
+        return tuple(self.histories)
 
     def as_of(self, origin: Instant) -> Panel:
         """What was public at ``origin``; a value released at that very instant is included."""
         instant = new_york(origin)
         cut = np.datetime64(instant.tz_convert("UTC").tz_localize(None), "us")
-        return Panel(instant, self.catalog, tuple(self._histories), _Cut(self, cut))
+        return Panel(instant, self.catalog, tuple(self.histories), _Cut(self, cut))
 
     def first_release(self) -> Panel:
         """Each period's first published value."""
-        return Panel(self._latest, self.catalog, tuple(self._histories), _First(self))
+        return Panel(self._latest, self.catalog, tuple(self.histories), _First(self))
 
     def final(self) -> Panel:
         """Each period's value in the newest vintage."""
-        return Panel(self._latest, self.catalog, tuple(self._histories), _Cut(self, _END - np.timedelta64(1, "us")))
+        return Panel(self._latest, self.catalog, tuple(self.histories), _Cut(self, _END - np.timedelta64(1, "us")))
 
     def only(self, names: Collection[str]) -> Vintages:
         """The same releases of fewer series; names without any are passed over."""
@@ -125,17 +123,17 @@ class Vintages:
 
     def single_vintage(self) -> tuple[str, ...]:
         """Series of which only one vintage is known: first release and final value are the same numbers."""
-        return tuple(n for n, h in self._histories.items() if bool((h.superseded == _END).all()))
+        return tuple(n for n, h in self.histories.items() if bool((h.superseded == _END).all()))
 
     def pseudo_share(self, name: str) -> float:
         """Share of a series' first releases whose time comes from the release rule."""
-        history = self._histories[name]
+        history = self.histories[name]
         first = np.r_[True, history.period[1:] != history.period[:-1]]
         return float(history.pseudo[first].mean())
 
     @property
     def _latest(self) -> pd.Timestamp:
-        latest = max(history.released.max() for history in self._histories.values())
+        latest = max(history.released.max() for history in self.histories.values())
         return pd.Timestamp(latest, tz="UTC").tz_convert(NEW_YORK)
 
 
@@ -147,8 +145,8 @@ class _Cut:
     instant: np.datetime64
 
     def __call__(self, name: str) -> tuple[NDArray[np.datetime64], NDArray[np.float64]]:
-        history = self.vintages._histories[name]
-        if self.vintages._ordered[name]:
+        history = self.vintages.histories[name]
+        if history.in_order:
             end = int(np.searchsorted(history.released, self.instant, side="right"))
             return history.period[:end], history.value[:end]
         known = (history.released <= self.instant) & (history.superseded > self.instant)
@@ -162,7 +160,7 @@ class _First:
     vintages: Vintages
 
     def __call__(self, name: str) -> tuple[NDArray[np.datetime64], NDArray[np.float64]]:
-        history = self.vintages._histories[name]
+        history = self.vintages.histories[name]
         first = np.r_[True, history.period[1:] != history.period[:-1]]
         return history.period[first], history.value[first]
 
@@ -217,19 +215,21 @@ class Panel:
 def new_york(instant: Instant) -> pd.Timestamp:
     """An instant in New York time; a naive one is taken to be New York time already."""
     stamp = pd.Timestamp(instant)
-    if stamp is pd.NaT:
+    if pd.isna(stamp):
         raise UsageError(f"not an instant: {instant!r}.")
     return stamp.tz_localize(NEW_YORK) if stamp.tzinfo is None else stamp.tz_convert(NEW_YORK)
 
 
 def _zero_when_absent(series: pd.Series) -> pd.Series:
     days = pd.date_range(series.index[0], series.index[-1], freq="D", unit="us")
-    business = days[is_business_day(days)].union(series.index)
+    business = days[is_business_day(days)].union(pd.DatetimeIndex(series.index))
     return series.reindex(business, fill_value=0.0)
 
 
 def _history(rows: pd.DataFrame) -> _History:
-    released = pd.DatetimeIndex(rows["released"]).tz_convert("UTC").tz_localize(None).to_numpy().astype("datetime64[us]")
+    released = (
+        pd.DatetimeIndex(rows["released"]).tz_convert("UTC").tz_localize(None).to_numpy().astype("datetime64[us]")
+    )
     period = rows["period"].to_numpy().astype("datetime64[us]")
     order = np.lexsort((released, period))
     period, released = period[order], released[order]
@@ -237,7 +237,8 @@ def _history(rows: pd.DataFrame) -> _History:
     same = period[1:] == period[:-1]
     superseded[:-1][same] = released[1:][same]
     value = rows["value"].to_numpy(dtype=np.float64)[order]
-    return _History(period, released, superseded, value, rows["pseudo"].to_numpy(dtype=bool)[order])
+    in_order = bool((superseded == _END).all() and (np.diff(released) >= np.timedelta64(0)).all())
+    return _History(period, released, superseded, value, rows["pseudo"].to_numpy(dtype=bool)[order], in_order)
 
 
 def end_of_day(day: pd.Timestamp) -> pd.Timestamp:
@@ -248,7 +249,7 @@ def end_of_day(day: pd.Timestamp) -> pd.Timestamp:
 def _releases(spec: SeriesSpec, tables: list[VintageTable]) -> pd.DataFrame:
     """Fold the vintages of one series, oldest first, into releases."""
     ordered = sorted(tables, key=lambda table: table.as_of)
-    for earlier, later in zip(ordered, ordered[1:], strict=False):
+    for earlier, later in pairwise(ordered):
         if earlier.as_of == later.as_of:
             raise VintageError(f"{spec.id}: two vintages of {later.as_of:%Y-%m-%d}. Give each file its own as_of.")
     known: pd.Series = pd.Series(dtype=float, index=pd.DatetimeIndex([], dtype="M8[us]"))

@@ -55,7 +55,7 @@ def score_cell(draws: Array, outcomes: Array, steps: Array, *, rng: np.random.Ge
         "absolute_error": np.abs(_quantile(e, 0.5)) * steps,
         "pit": _pit(e, rng.random(outcomes.shape)),
     }
-    scores |= dict(zip(COVERED, ((lower <= 0) & (0 <= upper)).astype(float), strict=True))
+    scores |= dict(zip(COVERED, ((lower <= 0) & (upper >= 0)).astype(float), strict=True))
     unknown = np.isnan(outcomes)
     return {name: np.where(unknown, np.nan, values) for name, values in scores.items()}
 
@@ -109,7 +109,8 @@ def log_score(draws: Array, outcome: ArrayLike, step: ArrayLike) -> Array:
     -------
     (...) nats
     """
-    return _log_score(_deviations(np.asarray(draws) / step, np.asarray(outcome) / step))
+    width = np.asarray(step, dtype=float)
+    return _log_score(_deviations(draws / width, np.asarray(outcome, dtype=float) / width))
 
 
 def pinball(draws: Array, outcome: ArrayLike, prob: float) -> Array:
@@ -151,12 +152,13 @@ def interval_score(draws: Array, outcome: ArrayLike, level: float) -> Array:
 
 def squared_error_of_mean(draws: Array, outcome: ArrayLike) -> Array:
     """(mean - y)^2, in the square of the outcome's unit; (D, ...) and (...) -> (...)."""
-    return (np.mean(draws, axis=0) - outcome) ** 2
+    error: Array = np.mean(draws, axis=0) - np.asarray(outcome, dtype=float)
+    return error**2
 
 
 def absolute_error_of_median(draws: Array, outcome: ArrayLike) -> Array:
     """|median - y|, in the outcome's unit; (D, ...) and (...) -> (...)."""
-    return np.abs(np.median(draws, axis=0) - outcome)
+    return np.abs(np.median(draws, axis=0) - np.asarray(outcome, dtype=float))
 
 
 def pit(draws: Array, outcome: ArrayLike, *, rng: np.random.Generator) -> Array:

@@ -51,9 +51,9 @@ class LeastSquares:
 
     @property
     def degrees_of_freedom(self) -> int:
-        """n - k."""
+        """Rows less columns, n - k."""
         n, k = self.basis.Q.shape
-        return n - k
+        return int(n - k)
 
     def residual_variance(self) -> Array:
         """s2 = e'e / (n - k), () or (m,), unit of y squared.
@@ -155,7 +155,9 @@ def least_squares(X: Array, y: Array, *, names: Sequence[str] | None = None) -> 
     slope = -(exact.T @ residuals).astype(float)
     more_coefficients, more_residuals = _augmented_solve(basis, gap, slope)
     shape = (X.shape[1], *y.shape[1:])
-    return LeastSquares((coefficients + more_coefficients).reshape(shape), (residuals + more_residuals).reshape(y.shape), basis)
+    return LeastSquares(
+        (coefficients + more_coefficients).reshape(shape), (residuals + more_residuals).reshape(y.shape), basis
+    )
 
 
 def _augmented_solve(basis: Basis, f: Array, g: Array) -> tuple[Array, Array]:

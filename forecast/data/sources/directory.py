@@ -1,0 +1,376 @@
+"""A folder of series files: ``ID.csv`` or ``ID__YYYY-MM-DD.csv``, described by a ``MANIFEST.csv``.
+
+Each file is one vintage. Its ``as_of``, the day at whose end it was current, stands
+in its name or in the manifest, and so does its unit; values are converted here, once,
+into the catalogue's unit. Nothing is guessed: a file that cannot be read for certain
+is refused with the reason and the remedy, and the others are not held up by it.
+"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import hashlib
+import io
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from forecast.data.catalog import Catalog, SeriesSpec, catalog
+from forecast.data.quality import Periods, RefusedValue, impossible, period_labels
+from forecast.data.vintages import VintageTable
+from forecast.errors import DataError, ForecastError, UnknownNameError, VintageError
+from forecast.units import Unit, convert, factor, parse_unit
+
+MANIFEST = "MANIFEST.csv"
+
+_NAME = re.compile(r"(?P<id>.+?)(?:__(?P<as_of>[^_]+))?")
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_EMPTY = frozenset({"", ".", "NA", "ND"})
+
+type Row = Mapping[str, str]
+type Track = Callable[[Sequence[Path]], Iterable[Path]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SeriesFile:
+    """One file that was read.
+
+    table      : its values in the catalogue's unit
+    unit       : unit of the numbers in the file
+    assumed    : the file states no unit, and the catalogue's was taken
+    provenance : what else the manifest says of it, such as ``obtained_from`` and ``checks``
+    repairs    : what was put right while reading
+    refused    : values left out
+    """
+
+    name: str
+    content: bytes
+    table: VintageTable
+    unit: Unit
+    assumed: bool
+    provenance: Row
+    repairs: tuple[str, ...]
+    refused: tuple[RefusedValue, ...]
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.content).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """A file that was not read, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ImportReport:
+    """What became of every file of a folder.
+
+    imported  : read, and new to the archive
+    unchanged : read, and already in the archive
+    refused   : not what they claim to be; each with the remedy
+    left_out  : not asked for: outside the catalogue, event series, calendars
+    """
+
+    imported: tuple[SeriesFile, ...]
+    unchanged: tuple[SeriesFile, ...]
+    refused: tuple[SetAside, ...]
+    left_out: tuple[SetAside, ...]
+
+    @property
+    def refused_values(self) -> tuple[tuple[str, RefusedValue], ...]:
+        """File name and value, of every value left out of a file that entered."""
+        return tuple((file.name, value) for file in self.imported for value in file.refused)
+
+    @property
+    def assumed_units(self) -> tuple[tuple[str, Unit], ...]:
+        """File name and the unit taken for it, where none was stated."""
+        return tuple((file.name, file.unit) for file in self.imported if file.assumed)
+
+    @property
+    def repairs(self) -> tuple[tuple[str, str], ...]:
+        """File name and what was put right."""
+        return tuple((file.name, repair) for file in self.imported for repair in file.repairs)
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """A file, before it is opened.
+
+    key   : series id that the name states
+    as_of : day that the name states, if any
+    row   : its row of the manifest; empty if it has none
+    """
+
+    path: Path
+    key: str
+    as_of: str | None
+    row: Row
+
+
+def read_directory(
+    folder: Path, *, units: Mapping[str, str] | None = None, known: Catalog | None = None, track: Track = iter
+) -> ImportReport:
+    """Read every series file of a folder.
+
+    Parameters
+    ----------
+    units : unit of a series, or of one file of it (its name without ``.csv``), where the manifest is wrong or silent
+    known : the catalogue; the embedded one if not given
+    track : wraps the list of files, to show progress
+
+    Raises
+    ------
+    DataError        : no such folder, no CSV file in it, or a manifest that cannot be read
+    UnknownNameError : ``units`` names a series of which there is no file
+    UnitError        : ``units`` names an unknown unit
+    """
+    specs = {spec.id: spec for spec in (known or catalog()).values()}
+    paths = _files(folder)
+    rows = _manifest(folder / MANIFEST)
+    stated = {key: parse_unit(word, where=f"--unit {key}") for key, word in (units or {}).items()}
+    _demand_files(stated, paths)
+    accepted: list[SeriesFile] = []
+    refused: list[SetAside] = []
+    left_out = [*_absent(rows, paths)]
+    for path in track(paths):
+        try:
+            request = _request(path, rows)
+            reason = _not_a_series(request, specs)
+            if reason:
+                left_out.append(SetAside(path.name, reason))
+            else:
+                unit = stated.get(path.stem) or stated.get(request.key)
+                accepted.append(_read(request, specs[request.key], unit))
+        except ForecastError as error:
+            refused.append(SetAside(path.name, str(error)))
+    return ImportReport(tuple(accepted), (), tuple(refused), tuple(left_out))
+
+
+def _files(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise DataError(f"{folder} is not a folder. Give the folder that holds the series as ID.csv files.")
+    paths = sorted(p for p in folder.iterdir() if p.suffix.lower() == ".csv" and p.name != MANIFEST)
+    if not paths:
+        raise DataError(f"{folder} holds no series: expected ID.csv or ID__YYYY-MM-DD.csv files.")
+    return paths
+
+
+def _demand_files(units: Mapping[str, Unit], paths: Sequence[Path]) -> None:
+    there = {path.stem for path in paths} | {path.stem.partition("__")[0] for path in paths}
+    for key in units:
+        if key not in there:
+            close = difflib.get_close_matches(key, there, n=3)
+            hint = f" Did you mean: {', '.join(close)}?" if close else ""
+            raise UnknownNameError(f"--unit {key}: the folder holds no file of that series.{hint}")
+
+
+# ------------------------------------------------------------------------------- manifest
+
+
+def _manifest(path: Path) -> list[Row]:
+    """Rows of the manifest, none if there is no manifest."""
+    if not path.exists():
+        return []
+    reader = csv.DictReader(io.StringIO(_text(path.read_bytes(), path.name), newline=""))
+    if "series_id" not in (reader.fieldnames or ()):
+        raise DataError(
+            f"{path.name}: no column 'series_id' but {', '.join(reader.fieldnames or ()) or 'nothing'}. "
+            "A manifest of series has the columns series_id, units, as_of and, with several files a series, file."
+        )
+    return [{key: (value or "").strip() for key, value in row.items() if key} for row in reader]
+
+
+def _request(path: Path, rows: Sequence[Row]) -> _Request:
+    match = _NAME.fullmatch(path.stem)
+    key, as_of = (match["id"], match["as_of"]) if match else (path.stem, None)
+    if as_of is not None:
+        _parse_day(as_of, f"{path.name}, the part of the name after '__'")
+    by_file = [row for row in rows if row.get("file") == path.name]
+    by_series = [row for row in rows if not row.get("file") and row["series_id"] == key]
+    if as_of is not None:
+        # The manifest's unit is that of its own vintage, and units change between vintages.
+        by_series = [row for row in by_series if row.get("as_of") == as_of]
+    found = by_file or by_series
+    if len(found) > 1:
+        raise DataError(f"{MANIFEST} has {len(found)} rows for {path.name}. Leave one, or add a column 'file'.")
+    return _Request(path, key, as_of, found[0] if found else {})
+
+
+def _absent(rows: Sequence[Row], paths: Sequence[Path]) -> list[SetAside]:
+    names = {path.name for path in paths}
+    series = {path.stem.partition("__")[0] for path in paths}
+    missing = [row for row in rows if (row["file"] not in names if row.get("file") else row["series_id"] not in series)]
+    return [SetAside(row.get("file") or row["series_id"], f"listed in {MANIFEST}, but no such file") for row in missing]
+
+
+def _not_a_series(request: _Request, specs: Mapping[str, SeriesSpec]) -> str:
+    """Why a file is left alone; empty if it is a series of the catalogue."""
+    if request.row.get("frequency") == "event":
+        return "an event series, which has a reader of its own (forecast.data.events.read_events)"
+    if request.row.get("units") == "date":
+        return "a calendar, which has a reader of its own (forecast.data.events.read_calendar)"
+    if request.key in specs:
+        return ""
+    close = difflib.get_close_matches(request.key, specs, n=1, cutoff=0.8)
+    return "not in the catalogue" + (f"; is it {close[0]}?" if close else "")
+
+
+# ------------------------------------------------------------------------------- one file
+
+
+def _read(request: _Request, spec: SeriesSpec, override: Unit | None) -> SeriesFile:
+    as_of, where = _as_of(request), request.path.name
+    unit, assumed = _unit(request, spec, override)
+    content = request.path.read_bytes()
+    lines, days, numbers = parse_series(content, where=where)
+    try:
+        labels = period_labels(spec, days)
+    except DataError as error:
+        raise DataError(f"{where}: {error}") from error
+    moved = int((labels != days).sum())
+    repairs = [f"{moved} periods relabelled by their first day"] if moved else []
+    periods, numbers, more = _distinct(labels, numbers, lines, where)
+    values = convert(numbers, unit, spec.unit)
+    reasons = impossible(spec, periods, as_of)
+    wrong = (reasons != "") & np.isfinite(values)
+    if not np.isfinite(values[~wrong]).any():
+        why = f" Every one was refused: {reasons[wrong][0]}." if wrong.any() else ""
+        raise VintageError(f"{where}: no value in it can be used.{why}")
+    refused = [RefusedValue(spec.id, str(periods[i]), float(values[i]), str(reasons[i])) for i in np.flatnonzero(wrong)]
+    return SeriesFile(
+        name=where,
+        content=content,
+        table=VintageTable(spec.name, as_of, periods[~wrong], values[~wrong]),
+        unit=unit,
+        assumed=assumed,
+        provenance={key: value for key, value in request.row.items() if value},
+        repairs=(*repairs, *more),
+        refused=tuple(refused),
+    )
+
+
+def _as_of(request: _Request) -> pd.Timestamp:
+    stated = request.row.get("as_of", "")
+    if request.as_of and stated and request.as_of != stated:
+        raise VintageError(f"{request.path.name}: {MANIFEST} says as_of {stated}. Correct one of the two.")
+    word = request.as_of or stated
+    if not word:
+        raise VintageError(
+            f"{request.path.name}: no as_of, so nobody knows what was public when. "
+            f"Rename it to {request.key}__YYYY-MM-DD.csv or give as_of in {MANIFEST}."
+        )
+    return pd.Timestamp(_parse_day(word, f"{request.path.name}, as_of"))
+
+
+def _unit(request: _Request, spec: SeriesSpec, override: Unit | None) -> tuple[Unit, bool]:
+    """Unit of the file's numbers, and whether it had to be assumed."""
+    where = f"{request.path.name} ({spec.id})"
+    frequency = request.row.get("frequency", "")
+    if frequency and frequency != spec.frequency:
+        raise DataError(f"{where}: {MANIFEST} says frequency {frequency}, the catalogue says {spec.frequency}.")
+    word = request.row.get("units", "")
+    if override is None and not word:
+        return spec.unit, True
+    unit = override or parse_unit(word, where=where)
+    try:
+        factor(unit, spec.unit)
+    except ForecastError as error:
+        raise type(error)(f"{where}: {error} State the unit the file is in: --unit {spec.id}={spec.unit}") from error
+    return unit, False
+
+
+def parse_series(content: bytes, *, where: str) -> tuple[list[int], Periods, NDArray[np.float64]]:
+    """Lines, days and values of a series file: a header, then date and value by position.
+
+    An empty cell, ".", "NA" and "ND" are NaN: present but empty.
+
+    Raises
+    ------
+    DataError : anything else that is not a day and a finite number; names file, line and remedy
+    """
+    text = _text(content, where)
+    rows = [(number, row) for number, row in _csv_rows(text, where) if any(cell.strip() for cell in row)]
+    if not rows:
+        raise DataError(f"{where}: the file is empty. Fetch it again.")
+    if _DAY.fullmatch(rows[0][1][0].strip()):
+        raise DataError(f"{where}, line {rows[0][0]}: no header. Put 'date,value' on the first line.")
+    if len(rows) == 1:
+        raise DataError(f"{where}: a header and no values. Fetch it again.")
+    for number, row in rows:
+        if len(row) != 2:
+            raise DataError(f"{where}, line {number}: {len(row)} columns instead of two. Keep only date and value.")
+    lines = [number for number, _ in rows[1:]]
+    days = [_parse_day(row[0].strip(), f"{where}, line {number}") for number, row in rows[1:]]
+    values = [_parse_value(row[1].strip(), f"{where}, line {number}") for number, row in rows[1:]]
+    return lines, np.array(days, dtype="datetime64[D]"), np.array(values, dtype=np.float64)
+
+
+def _text(content: bytes, where: str) -> str:
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{where}: not a text file in UTF-8 (byte {error.start}). Is it a spreadsheet or an archive?"
+        ) from error
+    if text.lstrip().startswith("<"):
+        raise DataError(f"{where}: a web page, not a table. The download failed; fetch it again.")
+    return text
+
+
+def _csv_rows(text: str, where: str) -> Iterable[tuple[int, list[str]]]:
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        for row in reader:
+            yield reader.line_num, row
+    except csv.Error as error:
+        raise DataError(f"{where}, line {reader.line_num}: not a CSV file: {error}.") from error
+
+
+def _parse_day(text: str, where: str) -> date:
+    try:
+        if _DAY.fullmatch(text):
+            return date.fromisoformat(text)
+    except ValueError:
+        pass
+    raise DataError(f"{where}: {text!r} is not a day. Write days as YYYY-MM-DD.")
+
+
+def _parse_value(text: str, where: str) -> float:
+    if text in _EMPTY:
+        return float("nan")
+    if not _NUMBER.fullmatch(text) or not text.isascii() or not np.isfinite(value := float(text)):
+        raise DataError(f"{where}: {text!r} is not a number. Write a plain number such as 1234.5, or nothing.")
+    return value
+
+
+def _distinct(
+    periods: Periods, values: NDArray[np.float64], lines: Sequence[int], where: str
+) -> tuple[Periods, NDArray[np.float64], list[str]]:
+    """Periods in order, each once; what had to be done for it."""
+    repairs = []
+    if (np.diff(periods) < np.timedelta64(0)).any():
+        repairs.append("rows sorted by date")
+    order = np.argsort(periods, kind="stable")
+    periods, values = periods[order], values[order]
+    repeated = np.r_[False, periods[1:] == periods[:-1]]
+    for i in np.flatnonzero(repeated):
+        if not np.array_equal(values[i], values[i - 1], equal_nan=True):
+            raise DataError(
+                f"{where}, line {lines[order[i]]}: {periods[i]} is there twice, with {values[i - 1]:g} and {values[i]:g}. "
+                "Keep one value for it."
+            )
+    if repeated.any():
+        repairs.append(f"{int(repeated.sum())} repeated rows dropped")
+    return periods[~repeated], values[~repeated], repairs

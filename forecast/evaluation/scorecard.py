@@ -1,0 +1,215 @@
+"""The scorecard: every score of a backtest, and comparisons on the cells that two models share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from forecast.calendar import NEW_YORK
+from forecast.errors import DataError, UsageError
+from forecast.evaluation.inference import diebold_mariano
+from forecast.evaluation.scores import COLUMNS, SCORES
+from forecast.tables import read_table, write_atomically, write_table
+
+type Regime = tuple[str, pd.Timestamp, pd.Timestamp]  # name, first and last day of the origins, both inside
+
+KEY = ("model", "conditioning", "target", "origin", "horizon")
+_GROUP = ["model", "conditioning", "target", "unit", "horizon"]
+_TYPES = {
+    "model": "str",
+    "conditioning": "str",
+    "target": "str",
+    "origin": f"datetime64[us, {NEW_YORK}]",
+    "horizon": "int64",
+    "period": "datetime64[us]",
+    "unit": "str",
+    "outcome": "float64",
+    **dict.fromkeys(COLUMNS, "float64"),
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scorecard:
+    """Scores of a backtest; lower is better.
+
+    table : one row a model x conditioning x target x origin x horizon. Columns: model, conditioning,
+            target, origin (New York time), horizon (weeks), period (the reserve week), unit, outcome, then
+            the scores of :data:`forecast.evaluation.scores.COLUMNS`: in the unit of the row, but squared_error
+            in its square, log_score in nats, pit and covered_* without unit. Missing where the outcome is unknown.
+
+    Raises
+    ------
+    DataError : columns are missing or unknown, an origin has no time zone, or a cell stands twice
+    """
+
+    table: pd.DataFrame
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "table", _checked(self.table))
+
+    def summary(self) -> pd.DataFrame:
+        """Mean scores of each model on its own cells.
+
+        Returns
+        -------
+        One row a model x conditioning x target x unit x horizon: n cells with a known outcome, the mean of each
+        score, rmse (root of the mean squared error, in the unit), and the coverage shares covered_*.
+        The n differ between models that were not asked at the same origins: compare with :meth:`against`.
+        """
+        known = self.table[self.table["outcome"].notna()]
+        grouped = known.groupby(_GROUP, sort=False)
+        means = grouped[[name for name in COLUMNS if name != "pit"]].mean()
+        means.insert(0, "n", grouped.size())
+        means.insert(1 + len(SCORES), "rmse", np.sqrt(means["squared_error"]))
+        return means.reset_index()
+
+    def against(self, benchmark: str, *, score: str = "crps", regimes: Sequence[Regime] = ()) -> pd.DataFrame:
+        """Every other model against the benchmark, on the cells that both have.
+
+        Parameters
+        ----------
+        benchmark : label of a model; its unconditional forecasts (conditioning "none") are the yardstick
+        score     : one of :data:`forecast.evaluation.scores.SCORES`
+        regimes   : stretches of origins reported beside "all"
+
+        Returns
+        -------
+        One row a model x conditioning x target x unit x horizon x regime with at least one common cell:
+        n               : common cells
+        mean, benchmark : mean scores on them
+        skill           : 1 - mean / benchmark; missing if the benchmark's mean is zero. Not meaningful for the
+                          log score, whose zero is arbitrary
+        difference, standard_error, statistic, p_value, reason : Diebold-Mariano, negative is better than the
+                          benchmark; the overlap is counted from the origins at hand
+        share_zero      : share of cells where both scores are equal
+        moved           : share of cells whose outcome differs from the one at the origin before: low on flat stretches
+
+        Raises
+        ------
+        UsageError : no such score, or the benchmark has no unconditional forecasts here
+        """
+        if score not in SCORES:
+            raise UsageError(f"no score {score!r} to compare by; use one of {', '.join(SCORES)}.")
+        known = self.table[self.table["outcome"].notna()].sort_values("origin")
+        ours = (known["model"] == benchmark) & (known["conditioning"] == "none")
+        if not ours.any():
+            raise UsageError(
+                f"benchmark {benchmark!r} has no scored unconditional forecast. Models here: {', '.join(pd.unique(self.table['model']))}."
+            )
+        cell = ["target", "horizon", "origin"]
+        yardstick = known.loc[ours, [*cell, score]].rename(columns={score: "benchmark"})
+        others = known[known["model"] != benchmark].merge(_moved(known), on=cell)
+        common = others.merge(yardstick, on=cell).sort_values("origin").rename(columns={score: "score"})
+        groups: Iterable[tuple[Any, pd.DataFrame]] = common.groupby(_GROUP, sort=False)
+        rows = [
+            dict(zip(_GROUP, key, strict=True)) | {"regime": name} | _compare(cells, horizon=key[-1])
+            for key, group in groups
+            for name, cells in _by_regime(group, regimes)
+        ]
+        return pd.DataFrame(rows, columns=[*_GROUP, "regime", *_COMPARISON])
+
+    def write(self, path: Path) -> None:
+        """Write as Parquet or, if the name ends in ``.csv``, as text; whole or not at all."""
+        if path.suffix == ".csv":
+            write_atomically(path, self.table.to_csv(index=False).encode())
+        else:
+            write_table(self.table, path)
+
+    @classmethod
+    def read(cls, path: Path) -> Scorecard:
+        """Read what :meth:`write` wrote, every number and instant unchanged.
+
+        Raises
+        ------
+        DataError : there is no such file, or it is not a scorecard
+        """
+        if not path.is_file():
+            raise DataError(f"{path}: no such scorecard.")
+        if path.suffix != ".csv":
+            return cls(read_table(path))
+        texts = ["model", "conditioning", "target", "unit"]
+        table = pd.read_csv(
+            path, dtype=dict.fromkeys(texts, "str"), keep_default_na=False, na_values=[""], float_precision="round_trip"
+        )
+        if "origin" in table:
+            table["origin"] = pd.to_datetime(table["origin"], utc=True).dt.tz_convert(NEW_YORK)
+        return cls(table)
+
+
+_COMPARISON = (
+    "n", "mean", "benchmark", "skill", "difference", "standard_error", "statistic", "p_value", "share_zero", "moved", "reason",
+)  # fmt: skip
+
+
+def overlap(origins: pd.Series | pd.DatetimeIndex, horizon: int) -> int:
+    """How many later origins, at most, lie inside the weeks that an origin's forecast spans.
+
+        ceil(horizon / spacing) - 1 for evenly spaced origins
+
+    Parameters
+    ----------
+    origins : (n,) rising instants
+    horizon : weeks
+    """
+    # Local days, so that a change to summer time does not make a week longer.
+    days = pd.DatetimeIndex(origins).tz_localize(None).normalize().as_unit("s").asi8 // 86_400
+    first_outside = np.searchsorted(days, days + 7 * horizon)
+    return int((first_outside - 1 - np.arange(len(days))).max(initial=0))
+
+
+def _compare(cells: pd.DataFrame, *, horizon: int) -> dict[str, Any]:
+    test = diebold_mariano(cells["score"], cells["benchmark"], lags=overlap(cells["origin"], horizon))
+    mean, benchmark = float(cells["score"].mean()), float(cells["benchmark"].mean())
+    return {
+        "n": test.n,
+        "mean": mean,
+        "benchmark": benchmark,
+        "skill": 1 - mean / benchmark if benchmark != 0 else np.nan,
+        "difference": test.mean_difference,
+        "standard_error": test.standard_error,
+        "statistic": test.statistic,
+        "p_value": test.p_value,
+        "share_zero": test.share_zero,
+        "moved": float(cells["moved"].mean()),
+        "reason": test.reason,
+    }
+
+
+def _by_regime(cells: pd.DataFrame, regimes: Sequence[Regime]) -> Iterator[tuple[str, pd.DataFrame]]:
+    yield "all", cells
+    days = cells["origin"].dt.tz_localize(None).dt.normalize()
+    for name, first, last in regimes:
+        inside = cells[(days >= first) & (days <= last)]
+        if len(inside):
+            yield name, inside
+
+
+def _moved(known: pd.DataFrame) -> pd.DataFrame:
+    """1 where the outcome differs from the same target's and horizon's at the origin before, 0 where not."""
+    cell = ["target", "horizon", "origin"]
+    outcomes = known.drop_duplicates(cell)[[*cell, "outcome"]].sort_values("origin")
+    before = outcomes.groupby(["target", "horizon"])["outcome"].shift()
+    # Spreads are differences of published rates: equal ones differ by a rounding error.
+    same = np.isclose(outcomes["outcome"], before, rtol=1e-9, atol=1e-9)
+    return outcomes[cell].assign(moved=np.where(before.isna(), np.nan, ~same))
+
+
+def _checked(table: pd.DataFrame) -> pd.DataFrame:
+    """The columns in their order and types."""
+    missing, unknown = set(_TYPES) - set(table), set(table) - set(_TYPES)
+    if missing or unknown:
+        raise DataError(
+            f"not a scorecard: columns missing: {sorted(missing) or 'none'}, unknown: {sorted(unknown) or 'none'}."
+        )
+    if not isinstance(table["origin"].dtype, pd.DatetimeTZDtype):
+        raise DataError("not a scorecard: origins need a time zone; localize them to New York.")
+    typed = table.assign(origin=table["origin"].dt.tz_convert(NEW_YORK))[list(_TYPES)].astype(_TYPES)
+    twice = typed[typed.duplicated(list(KEY))]
+    if len(twice):
+        raise DataError(f"not a scorecard: a cell stands twice: {', '.join(map(str, twice[list(KEY)].iloc[0]))}.")
+    return typed.reset_index(drop=True)

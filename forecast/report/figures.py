@@ -1,0 +1,362 @@
+"""Figures as inline SVG: arrays in, a string of SVG out.
+
+Figures are drawn without pyplot, so nothing global changes hands and nothing stays open.
+Colours leave as CSS variables: one drawing serves light, dark and paper. Identifiers are
+hashed with the figure's own name, so that several figures in one page never share one,
+and the same arrays always give the same bytes.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+type Array = NDArray[np.float64]
+
+# Nominal central intervals of a fan, widest first, and how dense each is drawn.
+FAN = ((0.025, 0.975, 0.16), (0.1, 0.9, 0.22), (0.25, 0.75, 0.34))
+
+_HUES = 7  # distinct to colour-blind readers; after that the same hues return dashed
+_DASHES = ("", "5 2", "1.5 1.5", "6 1.5 1.5 1.5")
+_INCH = 72.0
+_WIDTH = 10.4  # inches; the page shows it as wide as the text
+
+# Colours are drawn as these marks and become CSS variables.
+_INK, _MUTED, _GRID, _SHADE, _BAND = "#010101", "#020202", "#030303", "#040404", "#050505"
+_VARIABLES = {_INK: "ink", _MUTED: "muted", _GRID: "grid", _SHADE: "shade", _BAND: "band"} | {
+    f"#0a0a{k:02x}": f"hue-{k}" for k in range(_HUES)
+}
+
+_STYLE: dict[str, Any] = {
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 7.5,
+    "axes.titlesize": 7.5,
+    "axes.labelsize": 7.5,
+    "axes.edgecolor": _MUTED,
+    "axes.labelcolor": _INK,
+    "axes.titlecolor": _INK,
+    "axes.linewidth": 0.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.formatter.useoffset": False,
+    "axes.formatter.use_mathtext": False,
+    "text.color": _INK,
+    "text.parse_math": False,
+    "xtick.color": _MUTED,
+    "ytick.color": _MUTED,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "xtick.major.width": 0.5,
+    "ytick.major.width": 0.5,
+    "xtick.major.size": 2,
+    "ytick.major.size": 2,
+    "lines.linewidth": 1.1,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "axes.unicode_minus": True,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How a model is drawn, the same in every figure.
+
+    variable : CSS variable of the colour
+    mark     : the colour as drawn
+    dashes   : SVG dash array; empty is a solid line
+    """
+
+    variable: str
+    mark: str
+    dashes: str = ""
+
+
+def looks(labels: Sequence[str], benchmark: str) -> dict[str, Look]:
+    """A look for every model: the benchmark in the colour of the text, the others in their order."""
+    others = [label for label in labels if label != benchmark]
+    looks = {
+        label: Look(f"hue-{k % _HUES}", f"#0a0a{k % _HUES:02x}", _DASHES[k // _HUES % len(_DASHES)])
+        for k, label in enumerate(others)
+    }
+    return looks | {benchmark: Look("ink", _INK)}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fan:
+    """One forecast and what happened, in the target's unit; weeks are counted from the origin.
+
+    past_weeks, past : (P,) outcomes before the origin
+    weeks            : (H,) 1, 2, ... up to the last horizon
+    median, outcome  : (H,); an outcome not known yet is missing
+    bands            : (L, 2, H) lower and upper ends, in the order of :data:`FAN`
+    """
+
+    past_weeks: Array
+    past: Array
+    weeks: Array
+    median: Array
+    outcome: Array
+    bands: Array
+
+
+def fan_chart(
+    rows: Sequence[tuple[str, Look, Sequence[Fan | None]]], columns: Sequence[str], *, unit: str, name: str
+) -> str:
+    """Small multiples: one row a model, one column an origin.
+
+    Parameters
+    ----------
+    rows    : label, look and one fan a column; None where the model has no forecast
+    columns : heading of each origin
+    unit    : of every vertical axis
+    name    : makes the figure's identifiers its own
+    """
+
+    def draw(figure: Any) -> None:
+        grid = figure.subplots(len(rows), len(columns), sharex=True, sharey="col", squeeze=False)
+        for axes_row, (label, look, fans) in zip(grid, rows, strict=True):
+            axes_row[0].set_ylabel(f"{shorten(label, 22)}\n{unit}")
+            for axes, fan in zip(axes_row, fans, strict=True):
+                _fan(axes, fan, look)
+        for axes, heading in zip(grid[0], columns, strict=True):
+            axes.set_title(shorten(heading, 44))
+        for axes in grid[-1]:
+            axes.set_xlabel("weeks from the origin")
+
+    return _svg(draw, height=0.45 + 1.45 * len(rows), name=name)
+
+
+def _fan(axes: Any, fan: Fan | None, look: Look) -> None:
+    axes.axvline(0, color=_GRID, linewidth=0.8)
+    if fan is None:
+        axes.text(0.5, 0.5, "no forecast", transform=axes.transAxes, ha="center", va="center", color=_MUTED)
+        return
+    for (lower, upper), (*_, alpha) in zip(fan.bands, FAN, strict=True):
+        axes.fill_between(fan.weeks, lower, upper, color=look.mark, alpha=alpha, linewidth=0)
+    axes.plot(fan.weeks, fan.median, color=look.mark, linewidth=1.2)
+    axes.plot(np.r_[fan.past_weeks, fan.weeks], np.r_[fan.past, fan.outcome], color=_INK, linewidth=0.9)
+    axes.locator_params(axis="y", nbins=5)
+    axes.locator_params(axis="x", nbins=6, integer=True)
+
+
+def pit_histograms(
+    histograms: Mapping[tuple[str, int], pd.DataFrame], styles: Mapping[str, Look], *, name: str
+) -> str:
+    """PIT histograms, one row a model, one column a horizon, on one common scale of relative frequency.
+
+    Parameters
+    ----------
+    histograms : (model, horizon) -> table of ``calibration.pit_histogram``
+    styles     : look of each model
+    name       : makes the figure's identifiers its own
+    """
+    models = list(dict.fromkeys(model for model, _ in histograms))
+    horizons = sorted({horizon for _, horizon in histograms})
+
+    def draw(figure: Any) -> None:
+        axes = _bare_axes(figure)
+        for column, horizon in enumerate(horizons):
+            axes.text(1.15 * column + 0.5, 0.3, weeks_ahead(horizon), ha="center")
+            for row, model in enumerate(models):
+                if (model, horizon) in histograms:
+                    _histogram(axes, histograms[model, horizon], styles[model], (1.15 * column, -1.25 * row))
+        for row, model in enumerate(models):
+            axes.text(-0.06, -1.25 * row - 0.6, shorten(model, 26), ha="right", va="center")
+        axes.set_xlim(-0.6, 1.15 * max(len(horizons), 3))
+        axes.set_ylim(-1.25 * len(models) + 0.15, 0.6)
+
+    return _svg(draw, height=0.4 + 0.52 * len(models), name=name)
+
+
+def _histogram(axes: Any, table: pd.DataFrame, look: Look, corner: tuple[float, float]) -> None:
+    """Bars hang in a unit box below ``corner``; a bar twice as high as expected reaches two thirds of it."""
+    expected = table["expected"].iloc[0]
+    if expected == 0:
+        return
+    scale = 1 / (3 * expected)
+    x, floor = corner[0], corner[1] - 1
+    lower, upper = table["lower"].iloc[0] * scale, table["upper"].iloc[0] * scale
+    axes.fill_between([x, x + 1], floor + lower, floor + min(upper, 1.1), color=_BAND, linewidth=0)
+    edges = np.r_[table["left"], table["right"].iloc[-1]] + x
+    heights = np.minimum(table["count"].to_numpy() * scale, 1.12)
+    axes.stairs(floor + heights, edges, baseline=floor, fill=True, color=look.mark, alpha=0.55, linewidth=0)
+    axes.plot([x, x + 1], [floor + 1 / 3] * 2, color=_INK, linewidth=0.6)
+    axes.plot([x, x + 1], [floor] * 2, color=_MUTED, linewidth=0.5)
+
+
+def coverage_lines(table: pd.DataFrame, styles: Mapping[str, Look], *, name: str) -> str:
+    """Share of outcomes inside the central intervals against the horizon, one panel a nominal coverage.
+
+    Parameters
+    ----------
+    table  : rows of ``calibration.coverage_by_horizon`` of one target and conditioning
+    styles : look of each model
+    name   : makes the figure's identifiers its own
+    """
+    nominals = sorted(table["nominal"].unique())
+    ticks = sorted(table["horizon"].unique())
+
+    def draw(figure: Any) -> None:
+        grid = figure.subplots(1, len(nominals), sharex=True, sharey=True, squeeze=False)[0]
+        for axes, nominal in zip(grid, nominals, strict=True):
+            panel = table[table["nominal"] == nominal]
+            band = panel.loc[panel.groupby("horizon")["n"].idxmax()].sort_values("horizon")
+            axes.fill_between(band["horizon"], 100 * band["lower"], 100 * band["upper"], color=_BAND, linewidth=0)
+            axes.axhline(100 * nominal, color=_MUTED, linewidth=0.8)
+            for model, rows in panel.groupby("model", sort=False):
+                _line(axes, rows["horizon"], 100 * rows["covered"], styles[str(model)], marker="o", markersize=2.2)
+            axes.set_title(f"{100 * nominal:.0f} % intervals")
+            axes.set_xlabel("weeks ahead")
+            axes.set_xscale("log")
+            axes.set_xticks(ticks, [str(tick) for tick in ticks])
+            axes.minorticks_off()
+        grid[0].set_ylabel("percent of outcomes inside")
+        grid[0].set_ylim(0, 102)
+
+    return _svg(draw, height=2.4, name=name)
+
+
+def score_differences(
+    panels: Mapping[int, Mapping[str, pd.Series]],
+    styles: Mapping[str, Look],
+    regimes: Sequence[tuple[str, pd.Timestamp, pd.Timestamp]],
+    *,
+    unit: str,
+    name: str,
+) -> str:
+    """Cumulative score differences over origins, one panel a horizon; rising lines gain on the benchmark.
+
+    Parameters
+    ----------
+    panels  : horizon -> model -> cumulative (benchmark minus model) by origin (days without a zone)
+    styles  : look of each model
+    regimes : name, first and last day; shaded in turn and named
+    unit    : of the differences
+    name    : makes the figure's identifiers its own
+    """
+
+    def draw(figure: Any) -> None:
+        column = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
+        for axes, (horizon, lines) in zip(column, panels.items(), strict=True):
+            for model, line in lines.items():
+                thin = line.iloc[_thinned(len(line))]
+                _line(axes, thin.index.to_numpy(), thin.to_numpy(), styles[model])
+            axes.axhline(0, color=_INK, linewidth=0.7)
+            axes.set_ylabel(f"{weeks_ahead(horizon)}\n{unit}")
+            axes.locator_params(axis="y", nbins=5)
+        _shade(column, regimes)
+
+    return _svg(draw, height=0.4 + 1.5 * len(panels), name=name)
+
+
+def _shade(column: Sequence[Any], regimes: Sequence[tuple[str, pd.Timestamp, pd.Timestamp]]) -> None:
+    """Regimes as stripes behind every panel, named above the first, on two levels so that neighbours do not touch."""
+    first, last = column[0].get_xlim()
+    width = last - first
+    import matplotlib.dates as mdates
+
+    for number, (label, start, end) in enumerate(regimes):
+        left, right = (float(np.clip(mdates.date2num(day), first, last)) for day in (start, end))
+        if right <= left:
+            continue
+        for axes in column:
+            axes.axvspan(left, right, color=_SHADE if number % 2 else _BAND, linewidth=0, zorder=0)
+        where = ((left + right) / 2 - first) / width
+        column[0].annotate(
+            shorten(label, 24),
+            (where, 1.03 + 0.11 * (number % 2)),
+            xycoords="axes fraction",
+            ha="center",
+            fontsize=7,
+            color=_MUTED,
+        )
+    column[0].set_xlim(first, last)
+
+
+def _thinned(n: int, at_most: int = 160) -> NDArray[np.intp]:
+    """Evenly spread positions that keep both ends: a sum that has already been taken loses only detail."""
+    return np.unique(np.linspace(0, n - 1, min(n, at_most)).round().astype(np.intp))
+
+
+def _line(axes: Any, x: Any, y: Any, look: Look, **options: Any) -> None:
+    (line,) = axes.plot(x, y, color=look.mark, **options)
+    if look.dashes:
+        line.set_dashes([float(number) for number in look.dashes.split()])
+
+
+def _bare_axes(figure: Any) -> Any:
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_axis_off()
+    return axes
+
+
+def weeks_ahead(horizon: int) -> str:
+    """A horizon in words."""
+    return "1 week ahead" if horizon == 1 else f"{horizon} weeks ahead"
+
+
+def shorten(text: str, longest: int) -> str:
+    """One printable line of at most ``longest`` characters."""
+    line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    return line if len(line) <= longest else line[: longest - 1].rstrip() + "…"
+
+
+# --------------------------------------------------------------------------- SVG
+
+
+def _svg(draw: Callable[[Any], None], *, height: float, name: str) -> str:
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context({**_STYLE, "svg.hashsalt": name}), warnings.catch_warnings():
+        # The reader's fonts draw the text, not ours: a sign that ours lack is no problem.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        bare = height < 0
+        figure = Figure(figsize=(_WIDTH, abs(height)), layout=None if bare else "constrained")
+        draw(figure)
+        target = io.StringIO()
+        figure.savefig(target, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
+    return inline(target.getvalue())
+
+
+_UNREFERENCED = re.compile(r'<g id="[^"]*">')
+_FONT = re.compile(r"; font-family: 'DejaVu Sans', sans-serif")
+_PATH = re.compile(r' d="([^"<>]*)"')
+_NUMBER = re.compile(r"-?\d+\.\d{2,}")
+_COLOUR = re.compile(r"(fill|stroke|stop-color): (#[0-9a-f]{6})")
+_SIZE = re.compile(r'<svg [^>]*viewBox="([^"]*)"[^>]*>')
+
+
+def inline(svg: str) -> str:
+    """A stand-alone SVG document as an element of a page.
+
+    Leaves out what a page does not need (prologue, metadata, style sheet, fixed size, names of groups),
+    rounds coordinates to a tenth of a point and turns marked colours into CSS variables.
+    """
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>|<style [^>]*>.*?</style>|<!--.*?-->", "", svg, flags=re.DOTALL)
+    svg = _SIZE.sub(r'<svg viewBox="\1" aria-hidden="true">', svg, count=1)
+    svg = _FONT.sub("", _UNREFERENCED.sub("<g>", svg))
+    svg = _PATH.sub(lambda path: f' d="{_NUMBER.sub(_rounded, path[1])}"', svg)
+    svg = _COLOUR.sub(_variable, svg)
+    return re.sub(r"\s*\n\s*", "\n", svg)
+
+
+def _rounded(number: re.Match[str]) -> str:
+    return f"{float(number[0]):.1f}".removesuffix(".0")
+
+
+def _variable(colour: re.Match[str]) -> str:
+    variable = _VARIABLES.get(colour[2])
+    return f"{colour[1]}: var(--{variable})" if variable else colour[0]

@@ -1,0 +1,241 @@
+"""The harness with two toy models: what is asked when, of whom, on which rows, and what is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import forecast.features  # noqa: F401  registers the features
+from forecast.backtest import run
+from forecast.backtest.cells import cell_rng, cell_words, realised_scenario
+from forecast.backtest.plan import BacktestPlan, ModelEntry, parse_plan
+from forecast.data.catalog import catalog
+from forecast.data.vintages import Vintages, VintageTable
+from forecast.errors import DataError, NeedsScenarioError, UnknownNameError, UsageError
+from forecast.features.feature_set import Design
+from forecast.predictive import PredictiveDistribution
+from forecast.scenario import Scenario
+
+LAST = pd.Timestamp("2019-12-25")
+
+
+def vintages() -> Vintages:
+    """Four years of two rates and a ratio, with values that tell their own date."""
+    days = pd.bdate_range("2016-01-07", LAST + pd.Timedelta(days=1))
+    every_day = pd.date_range(days[0], days[-1])
+    weeks = pd.date_range("2016-01-13", LAST, freq="7D")
+    tables = {
+        "effr": (days, 2.0 + 0.001 * (np.arange(len(days)) % 7)),
+        "iorb": (every_day, np.full(len(every_day), 2.1)),
+        "ioer": (every_day, np.full(len(every_day), 2.1)),
+        "reserves_average": (weeks, 2000.0 - np.arange(len(weeks))),
+        "bank_assets": (weeks, np.full(len(weeks), 16000.0)),
+    }
+    as_of = pd.Timestamp("2020-06-30")
+    return Vintages.from_tables(
+        [VintageTable(name, as_of, p.to_numpy().astype("M8[us]"), v) for name, (p, v) in tables.items()], catalog()
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Toy:
+    """Says its last value plus noise; needs a ratio if told so; fails if told so."""
+
+    targets: tuple[str, ...] = ()
+    features: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    fails: bool = False
+    sampled: bool = False
+    name: str = "toy"
+
+    def fit(self, design: Design, *, rng: np.random.Generator) -> FittedToy:
+        if self.fails:
+            raise ZeroDivisionError("on purpose")
+        return FittedToy(self, design)
+
+
+@dataclass(frozen=True, slots=True)
+class FittedToy:
+    spec: Toy
+    design: Design
+
+    def predict(
+        self, periods: pd.DatetimeIndex, *, scenario: Scenario | None = None, n_draws: int, rng: np.random.Generator
+    ) -> PredictiveDistribution:
+        if self.spec.needs and scenario is None:
+            raise NeedsScenarioError("give me a path")
+        last = self.design.targets.ffill().iloc[-1].to_numpy()
+        values = last + rng.standard_normal((n_draws, len(periods), len(last)))
+        if scenario is not None:
+            values = values + scenario.path(self.spec.needs[0], periods, n_draws)[:, :, None]
+        return PredictiveDistribution(values, periods, tuple(self.design.targets), self.design.units)
+
+
+def plan(models: Mapping[str, dict[str, Any]], **changes: Any) -> BacktestPlan:
+    text = """
+    title = "toys"
+    targets = ["effr_iorb", "reserve_ratio"]
+    benchmark = "a"
+    horizons = [1, 4]
+    n_draws = 50
+    [origins]
+    first = "2019-01-01"
+    last = "2019-03-31"
+    [minimum_history]
+    default = 52
+    [models.a]
+    """
+    entries = tuple(ModelEntry(label, label, options) for label, options in models.items())
+    return replace(parse_plan(text, where="toys"), models=entries, **changes)
+
+
+@pytest.fixture
+def toys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Every name is a toy with the entry's options, and results stay in a temporary home."""
+    monkeypatch.setenv("FORECAST_HOME", str(tmp_path))
+    monkeypatch.setattr(run, "create", lambda name, options, where: Toy(name=name, **options))
+
+
+def backtest(asked: BacktestPlan, **options: Any) -> Any:
+    return run.run_backtest(asked, vintages=vintages(), workers=1, **options)
+
+
+@pytest.mark.usefixtures("toys")
+def test_horizon_h_is_the_h_th_week_that_ends_after_the_origin() -> None:
+    table = backtest(plan({"a": {}})).scorecard.table
+    first = table[table["origin"] == table["origin"].min()]
+    assert first["origin"].iloc[0] == pd.Timestamp("2019-01-03 17:00", tz="America/New_York")
+    periods = first[first["target"] == "effr_iorb"].set_index("horizon")["period"]
+    assert periods[1] == pd.Timestamp("2019-01-09")
+    assert periods[4] == pd.Timestamp("2019-01-30")
+    ratio = first[first["target"] == "reserve_ratio"].set_index("horizon")["period"]
+    assert list(ratio) == list(periods), "late publication does not change what a horizon means"
+
+
+@pytest.mark.usefixtures("toys")
+def test_outcomes_are_those_of_the_period_not_of_the_publication() -> None:
+    table = backtest(plan({"a": {}})).scorecard.table
+    ratio = table[(table["target"] == "reserve_ratio") & (table["horizon"] == 1)].iloc[0]
+    weeks = (ratio["period"] - pd.Timestamp("2016-01-13")).days // 7
+    assert ratio["outcome"] == pytest.approx(100 * (2000 - weeks) / 16000)
+
+
+@pytest.mark.usefixtures("toys")
+def test_a_failing_model_is_kept_with_its_reason_and_others_finish() -> None:
+    result = backtest(plan({"a": {}, "b": {"fails": True}}))
+    failed = result.cells[result.cells["status"] == "failed"]
+    assert set(failed["model"]) == {"b"}
+    assert failed["reason"].unique().tolist() == ["ZeroDivisionError: on purpose"]
+    assert (result.cells.loc[result.cells["model"] == "a", "status"] == "ok").all()
+
+
+@pytest.mark.usefixtures("toys")
+def test_a_target_short_of_history_is_not_asked() -> None:
+    result = backtest(plan({"a": {}}, minimum_history={"default": 52, "reserve_ratio": 156}))
+    table = result.scorecard.table
+    first = table.loc[table["target"] == "reserve_ratio", "origin"].min()
+    # 156 weeks from 2016-01-13 end with the week to 2019-01-02, whose bank assets come out on 2019-01-11.
+    assert first == pd.Timestamp("2019-01-17 17:00", tz="America/New_York")
+    assert (result.cells["status"] == "ok").all()
+
+
+@pytest.mark.usefixtures("toys")
+def test_realised_conditioning_gives_the_path_and_does_not_score_what_it_gives() -> None:
+    needy = {"needs": ("reserve_ratio",), "features": ("reserve_ratio",)}
+    result = backtest(plan({"a": {}, "b": needy}, conditioning=("none", "realised")))
+    cells = result.cells.set_index(["model", "conditioning"])["status"]
+    assert set(cells["b", "none"]) == {"refused"}
+    assert set(cells["b", "realised"]) == {"ok"}
+    assert ("a", "realised") not in cells.index, "a model without needs is the same under both"
+    conditional = result.scorecard.table.query("conditioning == 'realised'")
+    assert set(conditional["target"]) == {"effr_iorb"}
+    mean = result.forecasts.query("model == 'b' and horizon == 1")["mean"]
+    assert mean.between(-2, 12).all(), "about 12 percent was added to a spread near -10 bp"
+
+
+@pytest.mark.usefixtures("toys")
+def test_scores_do_not_depend_on_workers_or_on_the_company_a_model_keeps() -> None:
+    alone = backtest(plan({"a": {}}))
+    together = backtest(plan({"z": {}, "a": {}}))
+    mine = together.scorecard.table.query("model == 'a'").reset_index(drop=True)
+    pd.testing.assert_frame_equal(alone.scorecard.table, mine, check_exact=True)
+    parallel = run.run_backtest(plan({"a": {}}), vintages=vintages(), workers=2)
+    assert parallel.about["content"] == alone.about["content"]
+
+
+@pytest.mark.usefixtures("toys")
+def test_a_result_comes_back_from_disk_as_it_was() -> None:
+    result = backtest(plan({"a": {}}), run_id="kept")
+    again = run.load_result("kept")
+    assert again.plan == result.plan
+    assert again.about == result.about
+    for name in ("forecasts", "cells", "data"):
+        pd.testing.assert_frame_equal(getattr(again, name), getattr(result, name), check_exact=True, check_dtype=False)
+    pd.testing.assert_frame_equal(again.scorecard.table, result.scorecard.table, check_dtype=False)
+    assert run.load_result("latest").run_id == "kept"
+
+
+@pytest.mark.usefixtures("toys")
+def test_a_run_that_is_not_there_is_told_what_is() -> None:
+    with pytest.raises(UsageError, match="forecast backtest"):
+        run.load_result("latest")
+    with pytest.raises(UsageError, match="not a run id"):
+        run.load_result("../../etc/passwd")
+
+
+@pytest.mark.usefixtures("toys")
+def test_unknown_targets_and_absent_series_are_refused_before_anything_runs() -> None:
+    with pytest.raises(UnknownNameError, match="effr_iorb"):
+        backtest(plan({"a": {}}, targets=("effr_ioer",)))
+    with pytest.raises(DataError, match="sofr"):
+        backtest(plan({"a": {}}, targets=("sofr_iorb",)))
+
+
+@pytest.mark.usefixtures("toys")
+def test_progress_counts_to_the_end() -> None:
+    seen: list[tuple[int, int]] = []
+    backtest(plan({"a": {}}), progress=lambda done, total: seen.append((done, total)))
+    assert seen[0] == (0, 13)
+    assert seen[-1] == (13, 13)
+
+
+@pytest.mark.usefixtures("toys")
+def test_a_rolling_window_drops_old_rows() -> None:
+    asked = plan({"a": {}})
+    assert backtest(replace(asked, window=replace(asked.window, weeks=60))).cells["status"].eq("ok").all()
+    with pytest.raises(DataError, match="no cell was scored"):
+        backtest(replace(asked, window=replace(asked.window, weeks=40)))
+
+
+def test_the_keyed_randomness_has_a_stored_value() -> None:
+    origin = pd.Timestamp("2019-01-03 17:00", tz="America/New_York")
+    words = cell_words(ModelEntry("label", "ar", {"lags": 4}), ("effr_iorb",), "none", origin)
+    assert words == (WORDS := cell_words(ModelEntry("other label", "ar", {"lags": 4}), ("effr_iorb",), "none", origin))
+    assert words == STORED_WORDS, WORDS
+    assert int(cell_rng(1, words).integers(2**63)) == STORED_DRAW
+    assert words != cell_words(ModelEntry("label", "ar", {"lags": 5}), ("effr_iorb",), "none", origin)
+    utc = origin.tz_convert("UTC")
+    assert words == cell_words(ModelEntry("label", "ar", {"lags": 4}), ("effr_iorb",), "none", utc)
+
+
+STORED_WORDS = (0, 0, 0, 0)
+STORED_DRAW = 0
+
+
+def test_a_realised_path_begins_at_the_ragged_edge_and_ends_where_it_is_unknown() -> None:
+    weeks = pd.date_range("2019-01-02", periods=10, freq="7D", unit="us")
+    known = pd.DataFrame({"x": np.arange(10.0)}, weeks)
+    cut = known.iloc[:6].copy()
+    cut.iloc[4:] = np.nan
+    design = Design(cut.rename(columns={"x": "y"}), cut.reindex(weeks[:6]), {}, frozenset())
+    scenario = realised_scenario(("x",), design, Design(known, known, {}, frozenset()), weeks=26)
+    assert scenario is not None
+    assert scenario.periods[0] == weeks[4]
+    assert scenario.periods[-1] == weeks[9]
+    np.testing.assert_array_equal(scenario.values[0, :, 0], np.arange(4.0, 10.0))
