@@ -105,7 +105,7 @@ class ImpulseResponse:
             f"Weeks in which {self.question.shock} rose {_amount(self.size, self.shock_unit)} more than the past "
             f"predicts were followed by a {self.question.response} "
             f"{abs(self.estimate[h]):.1f} {self.unit.label} {'higher' if self.estimate[h] > 0 else 'lower'} "
-            f"after {h} weeks (95 percent band {low[h]:.1f} to {high[h]:.1f}), the horizon furthest from zero "
+            f"after {h} {'week' if h == 1 else 'weeks'} (95 percent band {low[h]:.1f} to {high[h]:.1f}), the horizon furthest from zero "
             f"in standard errors. The band excludes zero at {outside} of {len(low)} horizons; with no response "
             f"at all, about {0.05 * len(low):.1f} would."
         )

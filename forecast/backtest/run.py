@@ -9,7 +9,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
@@ -64,7 +64,9 @@ def run_backtest(
     run_id = run_id or f"run-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     folder = run_folder(run_id)
     models = {entry.label: create(entry.name, entry.options, where=f"[models.{entry.label}] ") for entry in plan.models}
-    vintages = vintages if vintages is not None else load_vintages(plan)
+    notes: Mapping[str, str] = {}
+    if vintages is None:
+        vintages, notes = load_vintages(plan)
     used = _series_used(plan, models)
     _require_targets(plan, vintages)
     vintages = vintages.only(used)
@@ -76,26 +78,28 @@ def run_backtest(
         scorecard=_scorecard(runner, cells),
         forecasts=_forecasts(runner, cells),
         cells=_cell_table(cells),
-        data=_data_table(plan, vintages),
+        data=_data_table(vintages, notes),
         about=_about(started, cells),
     )
     _store(result, folder)
     return result
 
 
-def load_vintages(plan: BacktestPlan) -> Vintages:
-    """The vintages a plan names."""
-    if plan.data == "synthetic":
-        from forecast.data.synthetic import Economy, simulate
+def load_vintages(plan: BacktestPlan) -> tuple[Vintages, Mapping[str, str]]:
+    """The vintages a plan names, and what a reader should know of a series (by name)."""
+    if plan.data == "archive":
+        from forecast.data.store import load_vintages as load_archive
+        from forecast.data.store import provenance
 
-        try:
-            economy = Economy(**plan.synthetic)
-        except TypeError as error:
-            raise UsageError(f"[synthetic]: {error}.") from error
-        return simulate(economy)[0]
-    from forecast.data.store import load_vintages as load_archive
+        return load_archive(), provenance().set_index("name")["note"].to_dict()
+    from forecast.data.synthetic import Economy, simulate
 
-    return load_archive()
+    try:
+        economy = Economy(**plan.synthetic)
+    except TypeError as error:
+        raise UsageError(f"[synthetic]: {error}.") from error
+    vintages = simulate(economy)[0]
+    return vintages, dict.fromkeys(vintages.names, "simulated")
 
 
 def _series_used(plan: BacktestPlan, models: dict[str, Model]) -> set[str]:
@@ -277,13 +281,8 @@ def _cell_table(cells: Sequence[Cell]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _data_table(plan: BacktestPlan, vintages: Vintages) -> pd.DataFrame:
+def _data_table(vintages: Vintages, notes: Mapping[str, str]) -> pd.DataFrame:
     final, single = vintages.final(), set(vintages.single_vintage())
-    notes: dict[str, str] = {}
-    if plan.data == "archive":
-        from forecast.data.store import provenance
-
-        notes = provenance().set_index("name")["note"].to_dict()
     rows = []
     for name in vintages.names:
         spec, series = vintages.catalog[name], final.series(name)
@@ -298,7 +297,7 @@ def _data_table(plan: BacktestPlan, vintages: Vintages) -> pd.DataFrame:
                 "last": series.index[-1],
                 "vintages": "single" if name in single else "several",
                 "pseudo_share": vintages.pseudo_share(name),
-                "note": notes.get(name, "") if plan.data == "archive" else "simulated",
+                "note": notes.get(name, ""),
             }
         )
     return pd.DataFrame(rows)

@@ -61,10 +61,8 @@ def unit_factor(table: VintageTable, other: VintageTable, unit: Unit) -> float |
         return None
     ratio = float(np.median(a[usable] / b[usable]))
     powers = (*_POWERS, 1e2) if unit.dimension == "rate" else _POWERS
-    for power in (*powers, *(1 / power for power in powers)):
-        if abs(ratio / power - 1) <= _TOLERANCE:
-            return power
-    return None
+    candidates = (*powers, *(1 / power for power in powers))
+    return next((power for power in candidates if abs(ratio / power - 1) <= _TOLERANCE), None)
 
 
 def unit_that_fits(unit: Unit, factor: float) -> Unit | None:
@@ -91,7 +89,7 @@ def period_labels(spec: SeriesSpec, days: Periods) -> Periods:
     months = days.astype("datetime64[M]")
     length = 1 if spec.frequency == "M" else 3
     first = months - (months.astype("int64") % length).astype("timedelta64[M]")
-    starts = first.astype("datetime64[D]")
+    starts: Periods = first.astype("datetime64[D]")
     ends = (first + length).astype("datetime64[D]") - np.timedelta64(1, "D")
     what = "month" if length == 1 else "quarter"
     _demand(days, (days == starts) | (days == ends), f"is neither the first nor the last day of a {what}")
@@ -121,8 +119,8 @@ def impossible(spec: SeriesSpec, periods: Periods, as_of: pd.Timestamp) -> NDArr
     if spec.frequency == "D":
         reasons[~np.is_busday(periods)] = "a business-day series has no value at a week-end"
     public = earliest_public(spec.release, periods, spec.frequency)
-    for i in np.flatnonzero(public > end_of_day(as_of)):
-        when = public[i].tz_convert(NEW_YORK)
+    early = np.asarray(public > end_of_day(as_of))
+    for i, when in zip(np.flatnonzero(early), public[early].tz_convert(NEW_YORK), strict=True):
         reasons[i] = f"not public before {when:%Y-%m-%d %H:%M} New York time, but the file is of {as_of:%Y-%m-%d}"
     if spec.starts is not None:
         reasons[periods < np.datetime64(spec.starts)] = f"the series starts on {spec.starts}"

@@ -237,7 +237,7 @@ def _history(rows: pd.DataFrame) -> _History:
     same = period[1:] == period[:-1]
     superseded[:-1][same] = released[1:][same]
     value = rows["value"].to_numpy(dtype=np.float64)[order]
-    in_order = bool((superseded == _END).all() and (np.diff(released) >= np.timedelta64(0)).all())
+    in_order = bool((superseded == _END).all() and (np.diff(released) >= np.timedelta64(0, "us")).all())
     return _History(period, released, superseded, value, rows["pseudo"].to_numpy(dtype=bool)[order], in_order)
 
 

@@ -201,7 +201,8 @@ def _moved(known: pd.DataFrame) -> pd.DataFrame:
 
 def _checked(table: pd.DataFrame) -> pd.DataFrame:
     """The columns in their order and types."""
-    missing, unknown = set(_TYPES) - set(table), set(table) - set(_TYPES)
+    there = set(map(str, table.columns))
+    missing, unknown = set(_TYPES) - there, there - set(_TYPES)
     if missing or unknown:
         raise DataError(
             f"not a scorecard: columns missing: {sorted(missing) or 'none'}, unknown: {sorted(unknown) or 'none'}."

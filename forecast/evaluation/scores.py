@@ -158,7 +158,8 @@ def squared_error_of_mean(draws: Array, outcome: ArrayLike) -> Array:
 
 def absolute_error_of_median(draws: Array, outcome: ArrayLike) -> Array:
     """|median - y|, in the outcome's unit; (D, ...) and (...) -> (...)."""
-    return np.abs(np.median(draws, axis=0) - np.asarray(outcome, dtype=float))
+    error: Array = np.median(draws, axis=0) - np.asarray(outcome, dtype=float)
+    return np.abs(error)
 
 
 def pit(draws: Array, outcome: ArrayLike, *, rng: np.random.Generator) -> Array:

@@ -1,0 +1,23 @@
+"""Features by the statement or market they come from. Importing this package registers them all."""
+
+from forecast.features import (
+    calendar_effects,
+    liabilities,
+    macro,
+    money_market,
+    private_debt,
+    reserves,
+    term_structure,
+    treasury_supply,
+)
+
+__all__ = [
+    "calendar_effects",
+    "liabilities",
+    "macro",
+    "money_market",
+    "private_debt",
+    "reserves",
+    "term_structure",
+    "treasury_supply",
+]

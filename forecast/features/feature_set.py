@@ -17,6 +17,7 @@ import pandas as pd
 
 from forecast.data.vintages import Panel
 from forecast.errors import MissingSeriesError, UnknownNameError, UsageError
+from forecast.features.transforms import last_week_over as last_week_over  # part of this module's face
 from forecast.features.transforms import weekly
 from forecast.units import UNITS, Unit
 
@@ -143,12 +144,6 @@ def future_weeks(last: pd.Timestamp, n: int) -> pd.DatetimeIndex:
     return pd.DatetimeIndex(last + pd.to_timedelta(7 * np.arange(1, n + 1), unit="D")).as_unit("us")
 
 
-def last_week_over(as_of: pd.Timestamp) -> pd.Timestamp:
-    """The last Wednesday that ended before the instant."""
-    day = as_of.tz_localize(None).normalize()
-    return (day - pd.Timedelta(days=(day.weekday() - 3) % 7 + 1)).as_unit("us")
-
-
 @dataclass(frozen=True, slots=True)
 class FeatureSet:
     """Which targets and features a model sees.
@@ -170,34 +165,46 @@ class FeatureSet:
         Raises
         ------
         UnknownNameError   : a target or feature is not registered
+        UsageError         : a target is a calendar effect, or a feature is not labelled by Wednesdays
         MissingSeriesError : no target has a value yet
         """
         over = last_week_over(panel.as_of)
-        targets = self._columns(self.targets, panel, over)
-        if targets.empty:
-            raise MissingSeriesError(f"no target of {', '.join(self.targets)} has a value by {panel.as_of:%Y-%m-%d}.")
-        periods = pd.date_range(targets.index[0], over, freq="7D", unit="us")
-        extended = periods.append(future_weeks(over, ahead))
-        features = self._columns(self.features, panel, over, calendar=extended)
         found = {name: find_feature(name) for name in (*self.targets, *self.features)}
+        known = {name: _known(item, panel).loc[:over] for name, item in found.items() if isinstance(item, Feature)}
+        periods = pd.date_range(self._first_period(known, panel), over, freq="7D", unit="us")
+        extended = periods.append(future_weeks(over, ahead))
+        effects = {name: item(extended) for name, item in found.items() if isinstance(item, CalendarEffect)}
         return Design(
-            targets=targets.reindex(periods),
-            features=features.reindex(extended),
+            targets=_table(self.targets, known, periods),
+            features=_table(self.features, known | effects, extended),
             units={name: item.unit for name, item in found.items()},
-            known_ahead=frozenset(name for name, item in found.items() if isinstance(item, CalendarEffect)),
+            known_ahead=frozenset(effects),
         )
 
-    def _columns(
-        self, names: tuple[str, ...], panel: Panel, over: pd.Timestamp, calendar: pd.DatetimeIndex | None = None
-    ) -> pd.DataFrame:
-        columns = {}
-        for name in names:
-            item = find_feature(name)
-            if isinstance(item, CalendarEffect):
-                columns[name] = item(calendar if calendar is not None else pd.DatetimeIndex([], dtype="M8[us]"))
-            else:
-                columns[name] = _known(item, panel).loc[:over]
-        return pd.DataFrame(columns, columns=list(names), dtype=float).sort_index()
+    def _first_period(self, known: Mapping[str, pd.Series], panel: Panel) -> pd.Timestamp:
+        """The first week in which some target has a value."""
+        for name in self.targets:
+            if name not in known:
+                raise UsageError(f"{name!r} is a calendar effect: known in advance, nothing to forecast.")
+        firsts = [series.first_valid_index() for name in self.targets if not (series := known[name]).empty]
+        if not (present := [first for first in firsts if first is not None]):
+            raise MissingSeriesError(f"no target of {', '.join(self.targets)} has a value by {panel.as_of:%Y-%m-%d}.")
+        return min(present)
+
+
+def _table(names: tuple[str, ...], columns: Mapping[str, pd.Series], periods: pd.DatetimeIndex) -> pd.DataFrame:
+    """Columns side by side on consecutive reserve weeks; missing where a column has no value."""
+    values = np.full((len(periods), len(names)), np.nan, order="F")
+    first = periods.to_numpy()[0].astype("datetime64[D]")
+    for column, name in enumerate(names):
+        series = columns[name]
+        offset = (series.index.to_numpy().astype("datetime64[D]") - first).astype("int64")
+        if (offset % 7).any():
+            odd = series.index[offset % 7 != 0][0]
+            raise UsageError(f"feature {name!r} has a value for {odd:%Y-%m-%d}, which is not the Wednesday of a week.")
+        inside = (offset >= 0) & (offset < 7 * len(periods))
+        values[offset[inside] // 7, column] = series.to_numpy(dtype=float)[inside]
+    return pd.DataFrame(values, index=periods, columns=pd.Index(names, dtype=object))
 
 
 def _known(item: Feature, panel: Panel) -> pd.Series:

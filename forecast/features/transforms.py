@@ -2,37 +2,69 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from typing import Literal
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from forecast.calendar import NEW_YORK, business_day_offset, released_at, reserve_week
+from forecast.calendar import NEW_YORK, business_calendar, period_end, released_at
+from forecast.data.catalog import SeriesSpec
 from forecast.data.vintages import Panel
+from forecast.errors import UsageError
 
 _REDUCE = {"sum": np.add.reduceat, "max": np.maximum.reduceat}
+
+# A value is carried forward until it is this old, counted from its period's end: the next release,
+# plus about two months for a delayed one. Past that the source has stopped and nothing is known.
+_LONGEST_CARRY = {"M": 150, "Q": 270}
+_LONGEST_CARRY_OF_SHORT_PERIODS = 60
 
 
 def weekly(daily: pd.Series, how: str) -> pd.Series:
     """Days to reserve weeks (Thursday to Wednesday); a week appears once its last business day has a value.
 
+    The mean counts each published day once, so a Friday's rate weighs one day, not three.
+
     Parameters
     ----------
-    daily : (T,) any unit, business days, in order
+    daily : (T,) any unit, by day, in order; missing values count as absent
     how   : "mean" over the days that have a value, "last", "sum" or "max"
 
     Returns
     -------
     (W,) same unit, by Wednesday
+
+    Raises
+    ------
+    UsageError : ``how`` is none of these
     """
-    if daily.empty:
-        return daily
-    weeks = reserve_week(daily.index)
-    starts = np.flatnonzero(np.r_[True, weeks[1:] != weeks[:-1]])
-    values = _reduce(daily.to_numpy(dtype=float), starts, how)
-    result = pd.Series(values, index=weeks[starts])
-    last_business_day = business_day_offset(result.index[-1:], 0, roll="backward")[0]
-    complete = daily.index[-1].to_datetime64().astype("datetime64[D]") >= last_business_day
-    return result if complete else result.iloc[:-1]
+    if how not in ("mean", "last", *_REDUCE):
+        raise UsageError(f"unknown way to make weeks of days: {how!r}. Use one of: mean, last, sum, max.")
+    values = daily.to_numpy(dtype=float)
+    present = ~np.isnan(values)
+    days, values = _days(daily.index)[present], values[present]
+    if not len(days):
+        return pd.Series(dtype=float, index=pd.DatetimeIndex([], dtype="M8[us]"), name=daily.name)
+    week = week_end(days)
+    starts = np.flatnonzero(np.r_[True, week[1:] != week[:-1]])
+    reduced, weeks = _reduce(values, starts, how), week[starts]
+    whole = slice(
+        # Part of a week's flow is not the week's flow; part of its rates is a fair mean of them.
+        int(how == "sum" and days[0] > _business_day(weeks[0] - np.timedelta64(6, "D"), 0, "forward")),
+        len(weeks) - int(days[-1] < _business_day(weeks[-1], 0, "backward")),
+    )
+    return pd.Series(reduced[whole], index=_index(weeks[whole]), name=daily.name)
+
+
+def week_end(days: NDArray[np.datetime64]) -> NDArray[np.datetime64]:
+    """The Wednesday that ends each day's reserve week; 1970-01-01 was a Thursday, the first day of one."""
+    return days + (6 - days.astype("int64") % 7).astype("timedelta64[D]")
+
+
+def _business_day(day: np.datetime64, offset: int, roll: Literal["forward", "backward"]) -> np.datetime64:
+    return np.busday_offset(day, offset, roll=roll, busdaycal=business_calendar("fed"))
 
 
 def _reduce(values: NDArray[np.float64], starts: NDArray[np.intp], how: str) -> NDArray[np.float64]:
@@ -44,20 +76,66 @@ def _reduce(values: NDArray[np.float64], starts: NDArray[np.intp], how: str) -> 
     return _REDUCE[how](values, starts)
 
 
+def every_day(balances: pd.Series) -> pd.Series:
+    """Business days to calendar days: a balance stands until the next one is struck.
+
+    The week averages of H.4.1 are over seven calendar days, so a Friday's balance counts three times.
+
+    Parameters
+    ----------
+    balances : (T,) any unit, by business day, in order
+
+    Returns
+    -------
+    (D,) same unit, by calendar day, to the eve of the business day after the last balance
+    """
+    if balances.empty:
+        return balances
+    days = _days(balances.index)
+    following = np.r_[days[1:], _business_day(days[-1], 1, "backward")]
+    stands = (following - days).astype("int64")
+    calendar = np.arange(days[0], following[-1])
+    return pd.Series(np.repeat(balances.to_numpy(dtype=float), stands), index=_index(calendar), name=balances.name)
+
+
 def lag(series: pd.Series, weeks: int) -> pd.Series:
     """x(t - weeks), aligned on t. ``series`` is weekly."""
     return series.set_axis(series.index + pd.Timedelta(days=7 * weeks))
 
 
 def difference(series: pd.Series, weeks: int = 1) -> pd.Series:
-    """x(t) - x(t - weeks), same unit. ``series`` is weekly."""
-    return (series - lag(series, weeks)).dropna()
+    """x(t) - x(t - weeks), same unit. ``series`` is weekly; missing weeks stay missing."""
+    before = _earlier(series, _days(series.index) - np.timedelta64(7 * weeks, "D"), _days(series.index))
+    return (series - before).dropna()
+
+
+def growth(series: pd.Series, months: int = 12) -> pd.Series:
+    """Percent change from the value of the same month, or quarter, ``months`` earlier: 100 * (x(t) / x(t - months) - 1).
+
+    Matched by date, not by position: a month that was never published leaves its successors' growth alone.
+    """
+    month = _days(series.index).astype("datetime64[M]")
+    return (100 * (series / _earlier(series, month - months, month) - 1)).dropna()
+
+
+def _earlier(
+    series: pd.Series, wanted: NDArray[np.datetime64], labels: NDArray[np.datetime64]
+) -> NDArray[np.float64]:
+    """Values of ``series`` at the labels wanted; missing where there is none. Labels rise."""
+    position = np.searchsorted(labels, wanted)
+    return np.where(labels[position] == wanted, series.to_numpy(dtype=float)[position], np.nan)
 
 
 def expanding_standardise(series: pd.Series, minimum: int = 52) -> pd.Series:
     """(x(t) - mean(x(1..t))) / sd(x(1..t)); missing until ``minimum`` values are known."""
     window = series.expanding(min_periods=minimum)
     return ((series - window.mean()) / window.std()).dropna()
+
+
+def last_week_over(as_of: pd.Timestamp) -> pd.Timestamp:
+    """The last Wednesday that ended before the instant."""
+    day = as_of.tz_localize(None).normalize()
+    return (day - pd.Timedelta(days=(day.weekday() - 3) % 7 + 1)).as_unit("us")
 
 
 def as_known(panel: Panel, name: str, periods: pd.DatetimeIndex) -> pd.Series:
@@ -73,11 +151,49 @@ def as_known(panel: Panel, name: str, periods: pd.DatetimeIndex) -> pd.Series:
 
     Returns
     -------
-    (T,) the series' own unit; missing before its first release
+    (T,) the series' own unit; missing before its first release and once the latest value has grown stale
     """
-    series, spec = panel.series(name), panel.catalog[name]
-    released = released_at(spec.release, series.index, spec.frequency).tz_convert(NEW_YORK).tz_localize(None)
-    deadline = periods + pd.Timedelta(hours=24 + 17)
-    position = np.searchsorted(np.maximum.accumulate(released.to_numpy()), deadline.to_numpy(), side="right") - 1
-    values = np.where(position >= 0, series.to_numpy()[np.maximum(position, 0)], np.nan)
-    return pd.Series(values, index=periods, name=name)
+    return carried(panel.series(name), panel.catalog[name], periods)
+
+
+def by_reserve_week(series: pd.Series, spec: SeriesSpec, panel: Panel) -> pd.Series:
+    """A monthly or quarterly series for every reserve week that is over, as :func:`as_known`.
+
+    Parameters
+    ----------
+    series : (T,) any unit, by the periods of ``spec``; may be computed from several series
+    spec   : the input that is released last
+    panel  : gives the instant
+    """
+    if series.empty:
+        return series
+    over = _days(pd.DatetimeIndex([last_week_over(panel.as_of)]))[0]
+    weeks = np.arange(week_end(_days(series.index[:1]))[0], over + 1, 7)
+    return carried(series, spec, _index(weeks)).dropna()
+
+
+def carried(series: pd.Series, spec: SeriesSpec, periods: pd.DatetimeIndex) -> pd.Series:
+    """Latest value whose period was released, by the rule of ``spec``, by Thursday 17:00 after each week."""
+    released, ends = _clock(spec.release, spec.frequency, series.index.to_numpy().astype("M8[us]").tobytes())
+    deadline = periods.to_numpy() + np.timedelta64(24 + 17, "h")
+    position = np.searchsorted(released, deadline, side="right") - 1
+    latest = np.maximum(position, 0)
+    age = (periods.to_numpy().astype("M8[D]") - ends[latest]).astype("int64")
+    fresh = (position >= 0) & (age <= _LONGEST_CARRY.get(spec.frequency, _LONGEST_CARRY_OF_SHORT_PERIODS))
+    return pd.Series(np.where(fresh, series.to_numpy(dtype=float)[latest], np.nan), index=periods, name=series.name)
+
+
+@lru_cache(maxsize=64)
+def _clock(rule: str, frequency: str, periods: bytes) -> tuple[NDArray[np.datetime64], NDArray[np.datetime64]]:
+    """Release times (New York, naive, never falling) and last days of periods. Time zones are slow; origins repeat."""
+    index = pd.DatetimeIndex(np.frombuffer(periods, "M8[us]"))
+    released = released_at(rule, index, frequency).tz_convert(NEW_YORK).tz_localize(None).to_numpy()
+    return np.maximum.accumulate(released), period_end(index, frequency)
+
+
+def _days(index: pd.Index) -> NDArray[np.datetime64]:
+    return index.to_numpy().astype("datetime64[D]")
+
+
+def _index(days: NDArray[np.datetime64]) -> pd.DatetimeIndex:
+    return pd.DatetimeIndex(days.astype("datetime64[us]"))

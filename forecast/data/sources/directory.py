@@ -15,15 +15,14 @@ import io
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from forecast.data.catalog import Catalog, SeriesSpec, catalog
-from forecast.data.quality import Periods, RefusedValue, impossible, period_labels
+from forecast.data.quality import RefusedValue, impossible, period_labels
+from forecast.data.sources.series_csv import decode, distinct_periods, parse_day, parse_series
 from forecast.data.vintages import VintageTable
 from forecast.errors import DataError, ForecastError, UnknownNameError, VintageError
 from forecast.units import Unit, convert, factor, parse_unit
@@ -31,9 +30,6 @@ from forecast.units import Unit, convert, factor, parse_unit
 MANIFEST = "MANIFEST.csv"
 
 _NAME = re.compile(r"(?P<id>.+?)(?:__(?P<as_of>[^_]+))?")
-_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
-_EMPTY = frozenset({"", ".", "NA", "ND"})
 
 type Row = Mapping[str, str]
 type Track = Callable[[Sequence[Path]], Iterable[Path]]
@@ -67,7 +63,7 @@ class SeriesFile:
 
 @dataclass(frozen=True, slots=True)
 class SetAside:
-    """A file that was not read, and why."""
+    """A file that did not enter, and why."""
 
     name: str
     reason: str
@@ -183,7 +179,7 @@ def _manifest(path: Path) -> list[Row]:
     """Rows of the manifest, none if there is no manifest."""
     if not path.exists():
         return []
-    reader = csv.DictReader(io.StringIO(_text(path.read_bytes(), path.name), newline=""))
+    reader = csv.DictReader(io.StringIO(decode(path.read_bytes(), path.name), newline=""))
     if "series_id" not in (reader.fieldnames or ()):
         raise DataError(
             f"{path.name}: no column 'series_id' but {', '.join(reader.fieldnames or ()) or 'nothing'}. "
@@ -196,7 +192,7 @@ def _request(path: Path, rows: Sequence[Row]) -> _Request:
     match = _NAME.fullmatch(path.stem)
     key, as_of = (match["id"], match["as_of"]) if match else (path.stem, None)
     if as_of is not None:
-        _parse_day(as_of, f"{path.name}, the part of the name after '__'")
+        parse_day(as_of, f"{path.name}, the part of the name after '__'")
     by_file = [row for row in rows if row.get("file") == path.name]
     by_series = [row for row in rows if not row.get("file") and row["series_id"] == key]
     if as_of is not None:
@@ -241,7 +237,7 @@ def _read(request: _Request, spec: SeriesSpec, override: Unit | None) -> SeriesF
         raise DataError(f"{where}: {error}") from error
     moved = int((labels != days).sum())
     repairs = [f"{moved} periods relabelled by their first day"] if moved else []
-    periods, numbers, more = _distinct(labels, numbers, lines, where)
+    periods, numbers, more = distinct_periods(labels, numbers, lines, where)
     values = convert(numbers, unit, spec.unit)
     reasons = impossible(spec, periods, as_of)
     wrong = (reasons != "") & np.isfinite(values)
@@ -271,7 +267,7 @@ def _as_of(request: _Request) -> pd.Timestamp:
             f"{request.path.name}: no as_of, so nobody knows what was public when. "
             f"Rename it to {request.key}__YYYY-MM-DD.csv or give as_of in {MANIFEST}."
         )
-    return pd.Timestamp(_parse_day(word, f"{request.path.name}, as_of"))
+    return pd.Timestamp(parse_day(word, f"{request.path.name}, as_of"))
 
 
 def _unit(request: _Request, spec: SeriesSpec, override: Unit | None) -> tuple[Unit, bool]:
@@ -289,88 +285,3 @@ def _unit(request: _Request, spec: SeriesSpec, override: Unit | None) -> tuple[U
     except ForecastError as error:
         raise type(error)(f"{where}: {error} State the unit the file is in: --unit {spec.id}={spec.unit}") from error
     return unit, False
-
-
-def parse_series(content: bytes, *, where: str) -> tuple[list[int], Periods, NDArray[np.float64]]:
-    """Lines, days and values of a series file: a header, then date and value by position.
-
-    An empty cell, ".", "NA" and "ND" are NaN: present but empty.
-
-    Raises
-    ------
-    DataError : anything else that is not a day and a finite number; names file, line and remedy
-    """
-    text = _text(content, where)
-    rows = [(number, row) for number, row in _csv_rows(text, where) if any(cell.strip() for cell in row)]
-    if not rows:
-        raise DataError(f"{where}: the file is empty. Fetch it again.")
-    if _DAY.fullmatch(rows[0][1][0].strip()):
-        raise DataError(f"{where}, line {rows[0][0]}: no header. Put 'date,value' on the first line.")
-    if len(rows) == 1:
-        raise DataError(f"{where}: a header and no values. Fetch it again.")
-    for number, row in rows:
-        if len(row) != 2:
-            raise DataError(f"{where}, line {number}: {len(row)} columns instead of two. Keep only date and value.")
-    lines = [number for number, _ in rows[1:]]
-    days = [_parse_day(row[0].strip(), f"{where}, line {number}") for number, row in rows[1:]]
-    values = [_parse_value(row[1].strip(), f"{where}, line {number}") for number, row in rows[1:]]
-    return lines, np.array(days, dtype="datetime64[D]"), np.array(values, dtype=np.float64)
-
-
-def _text(content: bytes, where: str) -> str:
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{where}: not a text file in UTF-8 (byte {error.start}). Is it a spreadsheet or an archive?"
-        ) from error
-    if text.lstrip().startswith("<"):
-        raise DataError(f"{where}: a web page, not a table. The download failed; fetch it again.")
-    return text
-
-
-def _csv_rows(text: str, where: str) -> Iterable[tuple[int, list[str]]]:
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    try:
-        for row in reader:
-            yield reader.line_num, row
-    except csv.Error as error:
-        raise DataError(f"{where}, line {reader.line_num}: not a CSV file: {error}.") from error
-
-
-def _parse_day(text: str, where: str) -> date:
-    try:
-        if _DAY.fullmatch(text):
-            return date.fromisoformat(text)
-    except ValueError:
-        pass
-    raise DataError(f"{where}: {text!r} is not a day. Write days as YYYY-MM-DD.")
-
-
-def _parse_value(text: str, where: str) -> float:
-    if text in _EMPTY:
-        return float("nan")
-    if not _NUMBER.fullmatch(text) or not text.isascii() or not np.isfinite(value := float(text)):
-        raise DataError(f"{where}: {text!r} is not a number. Write a plain number such as 1234.5, or nothing.")
-    return value
-
-
-def _distinct(
-    periods: Periods, values: NDArray[np.float64], lines: Sequence[int], where: str
-) -> tuple[Periods, NDArray[np.float64], list[str]]:
-    """Periods in order, each once; what had to be done for it."""
-    repairs = []
-    if (np.diff(periods) < np.timedelta64(0)).any():
-        repairs.append("rows sorted by date")
-    order = np.argsort(periods, kind="stable")
-    periods, values = periods[order], values[order]
-    repeated = np.r_[False, periods[1:] == periods[:-1]]
-    for i in np.flatnonzero(repeated):
-        if not np.array_equal(values[i], values[i - 1], equal_nan=True):
-            raise DataError(
-                f"{where}, line {lines[order[i]]}: {periods[i]} is there twice, with {values[i - 1]:g} and {values[i]:g}. "
-                "Keep one value for it."
-            )
-    if repeated.any():
-        repairs.append(f"{int(repeated.sum())} repeated rows dropped")
-    return periods[~repeated], values[~repeated], repairs

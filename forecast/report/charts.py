@@ -1,0 +1,194 @@
+"""What the figures show: chosen by rule from a result, handed on as arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from forecast.backtest.result import BacktestResult, quantile_column
+from forecast.errors import ForecastError
+from forecast.evaluation.calibration import coverage_by_horizon, pit_histogram
+from forecast.registry import create
+from forecast.report.figures import (
+    FAN,
+    Fan,
+    Look,
+    coverage_lines,
+    fan_chart,
+    pit_histograms,
+    score_differences,
+    weeks_ahead,
+)
+from forecast.report.tables import number, unit_label
+
+_EVEN = (1 / 6, 1 / 2, 5 / 6)  # where among the origins the evenly spread fans stand
+_PAST_WEEKS = 26
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A figure of the page.
+
+    caption : what it shows, for readers and for screen readers
+    svg     : the drawing
+    models  : labels for the legend
+    """
+
+    caption: str
+    svg: str
+    models: tuple[str, ...]
+
+
+def fans(
+    result: BacktestResult, target: str, conditioning: str, compared: pd.DataFrame, styles: Mapping[str, Look]
+) -> Chart | None:
+    """Fan charts of a target at origins chosen by rule, for at most three models.
+
+    The origins: those a sixth, a half and five sixths of the way, and the one where the benchmark's CRPS at the
+    longest horizon was worst. The models: the benchmark, the best by CRPS, and the best sampled Bayesian one.
+    None where the benchmark has no forecast of the target.
+    """
+    forecasts = result.forecasts[result.forecasts["target"] == target]
+    models = fan_models(result, target, conditioning, compared)
+    origins = fan_origins(result, target, conditioning, models)
+    if not origins:
+        return None
+    history = forecasts.drop_duplicates("period").set_index("period")["outcome"].dropna().sort_index()
+    chosen = forecasts[forecasts["origin"].isin(list(origins)) & forecasts["model"].isin([m for m, _ in models])]
+    by_cell = {key: rows for key, rows in chosen.groupby(["model", "conditioning", "origin"])}
+    rows = [
+        (name, styles[name], [_fan(by_cell.get((name, given, origin)), history) for origin in origins])
+        for name, given in models
+    ]
+    unit = unit_label(str(forecasts["unit"].iloc[0]))
+    svg = fan_chart(rows, list(origins.values()), unit=unit, name=f"fan {conditioning} {target}")
+    last = "final values" if result.plan.outcome == "final" else "first releases"
+    caption = (
+        f"Forecasts of {target} in {unit}: median and central 50, 80 and 95 % intervals, against outcomes (thin line). "
+        f"Week 0 is the last week over at the origin. Outcomes are {last}; some of those left of zero were published later."
+    )
+    return Chart(caption, svg, tuple(name for name, _ in models))
+
+
+def fan_models(
+    result: BacktestResult, target: str, conditioning: str, compared: pd.DataFrame
+) -> list[tuple[str, str]]:
+    """(model, conditioning): the benchmark, the best by CRPS on common cells, the best sampled one."""
+    rows = compared[(compared["target"] == target) & (compared["conditioning"] == conditioning)]
+    # Relative scores are averaged over horizons: in the target's unit the longest would decide alone.
+    relative = (rows["mean"] / rows["benchmark"]).groupby(rows["model"], sort=False).mean().sort_values()
+    ranked = [str(model) for model in relative.index]
+    sampled = [model for model in ranked if model in _sampled(result)]
+    chosen = dict.fromkeys([*ranked[:1], *sampled[:1]])
+    return [(result.plan.benchmark, "none"), *((model, conditioning) for model in chosen)]
+
+
+def _sampled(result: BacktestResult) -> set[str]:
+    """Labels of the plan's models that are estimated by simulation, as far as they are installed here."""
+    labels = set()
+    for entry in result.plan.models:
+        try:
+            if create(entry.name, entry.options).sampled:
+                labels.add(entry.label)
+        except ForecastError:
+            continue
+    return labels
+
+
+def fan_origins(
+    result: BacktestResult, target: str, conditioning: str, models: Sequence[tuple[str, str]]
+) -> dict[pd.Timestamp, str]:
+    """Origins of the fans, in time order, with their headings; those all models have are preferred."""
+    table = result.scorecard.table
+    table = table[(table["target"] == target) & table["outcome"].notna()]
+    own = [table[(table["model"] == name) & (table["conditioning"] == given)] for name, given in models]
+    if own[0].empty:
+        return {}
+    common = set.intersection(*(set(rows["origin"]) for rows in own))
+    asked = sorted(common or set(own[0]["origin"]))
+    headings = {asked[int(place * len(asked))]: "" for place in _EVEN}
+    longest = own[0][own[0]["horizon"] == own[0]["horizon"].max()]
+    worst = longest.loc[longest["crps"].idxmax()]
+    headings[worst["origin"]] = (
+        f" ({models[0][0]}'s worst: CRPS {number(worst['crps'])}, {weeks_ahead(int(worst['horizon']))})"
+    )
+    return {origin: f"{origin:%Y-%m-%d}{headings[origin]}" for origin in sorted(headings)}
+
+
+def _fan(rows: pd.DataFrame | None, history: pd.Series) -> Fan | None:
+    if rows is None:
+        return None
+    rows = rows.sort_values("horizon")
+    origin_week = rows["period"].iloc[0] - pd.Timedelta(weeks=int(rows["horizon"].iloc[0]))
+    past = history[history.index <= origin_week].iloc[-_PAST_WEEKS:]
+    return Fan(
+        past_weeks=((past.index - origin_week) / pd.Timedelta(weeks=1)).to_numpy(dtype=float),
+        past=past.to_numpy(dtype=float),
+        weeks=rows["horizon"].to_numpy(dtype=float),
+        median=rows[quantile_column(0.5)].to_numpy(dtype=float),
+        outcome=rows["outcome"].to_numpy(dtype=float),
+        bands=np.array([[rows[quantile_column(low)], rows[quantile_column(high)]] for low, high, _ in FAN], dtype=float),
+    )
+
+
+def calibration(
+    result: BacktestResult, target: str, conditioning: str, styles: Mapping[str, Look]
+) -> Iterator[Chart]:
+    """PIT histograms and coverage of one target under one conditioning."""
+    table = result.scorecard.table
+    table = table[(table["target"] == target) & (table["conditioning"] == conditioning) & table["outcome"].notna()]
+    if table.empty:
+        return
+    models = tuple(label for label in styles if (table["model"] == label).any())
+    groups = {key: rows["pit"] for key, rows in table.groupby(["model", "horizon"])}
+    histograms = {
+        (model, int(horizon)): pit_histogram(groups[model, horizon])
+        for model in models
+        for horizon in result.plan.horizons
+        if (model, horizon) in groups
+    }
+    yield Chart(
+        f"{target}: histograms of the probability integral transform, ten bins from 0 to 1. A calibrated forecast is flat "
+        "at the line; the grey band holds 90 % of the bars if cells were independent. A bowl says too narrow, a hump too "
+        "wide, a slope biased. For more than one week ahead cells overlap, and the band is too narrow.",
+        pit_histograms(histograms, styles, name=f"pit {conditioning} {target}"),
+        models,
+    )
+    yield Chart(
+        f"{target}: percent of outcomes inside the central intervals, by weeks ahead (log scale). The horizontal line is the "
+        "nominal share; the grey band holds 90 % of such shares for the model with most cells, if cells were independent.",
+        coverage_lines(coverage_by_horizon(table), styles, name=f"coverage {conditioning} {target}"),
+        models,
+    )
+
+
+def differences(
+    result: BacktestResult, target: str, conditioning: str, styles: Mapping[str, Look]
+) -> Chart | None:
+    """Cumulative CRPS differences against the benchmark over origins; None without a model to compare."""
+    plan, table = result.plan, result.scorecard.table
+    table = table[(table["target"] == target) & table["outcome"].notna()]
+    unconditional = (table["model"] == plan.benchmark) & (table["conditioning"] == "none")
+    benchmark = table[unconditional].set_index(["horizon", "origin"])["crps"]
+    others = table[(table["model"] != plan.benchmark) & (table["conditioning"] == conditioning)].sort_values("origin")
+    panels: dict[int, dict[str, pd.Series]] = {}
+    for (horizon, model), rows in others.groupby(["horizon", "model"]):
+        own = rows.set_index(["horizon", "origin"])["crps"]
+        gain = (benchmark.reindex(own.index) - own).dropna().droplevel("horizon")
+        if len(gain):
+            gain.index = pd.DatetimeIndex(gain.index).tz_localize(None)
+            panels.setdefault(int(horizon), {})[str(model)] = gain.cumsum()  # type: ignore[call-overload]
+    if not panels:
+        return None
+    unit = unit_label(str(table["unit"].iloc[0]))
+    regimes = [(regime.name, regime.first, regime.last) for regime in plan.regimes]
+    caption = (
+        f"{target}: CRPS of {plan.benchmark} minus CRPS of each model, summed over origins, in {unit}. A rising line gains "
+        f"on {plan.benchmark}; a single step says that one episode decided."
+    )
+    svg = score_differences(panels, styles, regimes, unit=unit, name=f"differences {conditioning} {target}")
+    models = {model for lines in panels.values() for model in lines}
+    return Chart(caption, svg, tuple(label for label in styles if label in models))

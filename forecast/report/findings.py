@@ -1,0 +1,144 @@
+"""The answer in sentences, computed from the comparisons with the benchmark."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from forecast.report.figures import weeks_ahead
+from forecast.report.tables import SIGNIFICANT, number, p_value, percent, unit_label
+
+# A benchmark that is exactly right this often leaves few origins on which models can differ.
+_MOSTLY = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What came out for one target under one conditioning: (horizon in words, sentences) pairs."""
+
+    target: str
+    conditioning: str
+    lines: tuple[tuple[str, str], ...]
+
+
+def findings(compared: pd.DataFrame, zeros: pd.DataFrame, *, benchmark: str) -> list[Finding]:
+    """Per target, conditioning and horizon: who beat the benchmark, by how much, and is it luck?
+
+    Parameters
+    ----------
+    compared : ``Scorecard.against``, all regimes together
+    zeros    : rows of :func:`exact_zeros`
+    """
+    share = zeros.set_index(["target", "horizon"])["share"]
+    groups = compared.groupby(["conditioning", "target"], sort=False)
+    ordered = sorted(groups, key=lambda group: str(group[0][0]) != "none")  # type: ignore[index]
+    return [
+        Finding(str(target), str(conditioning), tuple(_lines(rows, share, benchmark)))
+        for (conditioning, target), rows in ordered  # type: ignore[misc]
+    ]
+
+
+def _lines(rows: pd.DataFrame, share: pd.Series, benchmark: str) -> Iterator[tuple[str, str]]:
+    for horizon, panel in rows.groupby("horizon"):
+        text = _verdict(panel, benchmark)
+        zero = float(share.get((panel["target"].iloc[0], horizon), 0.0))
+        if zero > _MOSTLY:
+            text += f" {_flat(zero, float(panel['moved'].mean()), benchmark)}"
+        yield weeks_ahead(int(horizon)), text  # type: ignore[call-overload]
+
+
+def _verdict(panel: pd.DataFrame, benchmark: str) -> str:
+    ranked = panel.sort_values("skill", ascending=False)
+    better = ranked[(ranked["p_value"] < SIGNIFICANT) & (ranked["difference"] < 0)]
+    worse = int(((ranked["p_value"] < SIGNIFICANT) & (ranked["difference"] > 0)).sum())
+    of = "the one model" if len(panel) == 1 else f"{len(panel)} models"
+    if better.empty:
+        text = f"None of {of} beat {benchmark} significantly. {_closest(ranked)}"
+    else:
+        named = _listed([_named(row) for row in better.head(3).itertuples(index=False)])
+        more = f", and {len(better) - 3} more" if len(better) > 3 else ""
+        text = f"{len(better)} of {of} beat {benchmark} significantly: {named}{more}."
+    return text + (f" {worse} {'was' if worse == 1 else 'were'} significantly worse." if worse else "")
+
+
+def _closest(ranked: pd.DataFrame) -> str:
+    tested = ranked[ranked["skill"].notna()]
+    if tested.empty:
+        return "Skill cannot be computed: the benchmark's score is zero everywhere."
+    return f"The nearest was {_named(next(tested.itertuples(index=False)))}."
+
+
+def _named(row: object) -> str:
+    unit = unit_label(row.unit)  # type: ignore[attr-defined]
+    change = "lower" if row.difference < 0 else "higher"  # type: ignore[attr-defined]
+    test = f"p {p_value(row.p_value)}" if row.p_value == row.p_value else f"not tested: {row.reason}"  # type: ignore[attr-defined]
+    return (
+        f"{row.model} (CRPS {number(row.mean)} against {number(row.benchmark)} {unit}, "  # type: ignore[attr-defined]
+        f"{percent(abs(row.skill))} {change}, {test}, {row.n} origins)"  # type: ignore[attr-defined]
+    )
+
+
+def _flat(zero: float, moved: float, benchmark: str) -> str:
+    return (
+        f"{benchmark}'s median was exactly right at {percent(zero)} of its origins; the outcome moved between "
+        f"neighbouring origins in {percent(moved)}, so relative scores rest on those few."
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def exact_zeros(table: pd.DataFrame, benchmark: str) -> pd.DataFrame:
+    """How often the benchmark's median is exactly the outcome.
+
+    Parameters
+    ----------
+    table : a scorecard's table
+
+    Returns
+    -------
+    One row a target x horizon: ``share`` of the benchmark's cells with an absolute error of zero
+    """
+    own = (table["model"] == benchmark) & (table["conditioning"] == "none") & table["outcome"].notna()
+    exact = table[own].assign(share=lambda rows: (rows["absolute_error"] == 0).astype(float))
+    return exact.groupby(["target", "horizon"], sort=False)["share"].mean().reset_index()
+
+
+def overall(compared: pd.DataFrame, *, benchmark: str) -> list[str]:
+    """The answer of the whole run in two or three sentences, with what luck alone would give."""
+    fair = compared[compared["conditioning"] == "none"]
+    tested = fair[fair["p_value"].notna()]
+    if tested.empty:
+        return [f"No model could be compared with {benchmark}: there are too few common cells, or no other model."]
+    cases = fair.groupby(["target", "horizon"])
+    won = int(cases.apply(lambda rows: bool(_better(rows).any()), include_groups=False).sum())
+    count, luck = int(_better(tested).sum()), len(tested) * SIGNIFICANT / 2
+    robust = int((_better(tested) & (holm(tested["p_value"]) < SIGNIFICANT)).sum())
+    return [
+        f"In {won} of {cases.ngroups} combinations of target and horizon at least one model beat {benchmark} "
+        "significantly (CRPS, Diebold-Mariano test, p < 0.05).",
+        f"{len(tested)} comparisons were made and {count} of them came out significantly better. If every model were "
+        f"exactly as good as {benchmark}, about {number(luck, 2)} would do so by luck. After Holm's correction for the "
+        f"number of comparisons {robust} remain{'s' if robust == 1 else ''}.",
+    ]
+
+
+def _better(rows: pd.DataFrame) -> pd.Series:
+    return (rows["p_value"] < SIGNIFICANT) & (rows["difference"] < 0)
+
+
+def holm(p_values: pd.Series) -> pd.Series:
+    """p-values that hold for all m comparisons at once.
+
+        p~_(i) = max_{j <= i} min(1, (m - j + 1) p_(j))
+
+    References
+    ----------
+    Holm (1979), Scandinavian Journal of Statistics 6.
+    """
+    ordered = p_values.sort_values()
+    factors = range(len(ordered), 0, -1)
+    return (ordered * list(factors)).clip(upper=1).cummax().reindex(p_values.index)

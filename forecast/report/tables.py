@@ -1,0 +1,226 @@
+"""Tables of scores: what stands in each cell, as text, with its unit in the caption."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from forecast.report.figures import weeks_ahead
+from forecast.units import UNITS
+
+SIGNIFICANT = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One cell of a table.
+
+    text  : what it says
+    small : a second, smaller line
+    style : "", "number", "better" or "worse" (significantly so), of the page's style sheet
+    best  : marked as the best of its group
+    """
+
+    text: str
+    small: str = ""
+    style: str = "number"
+    best: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table for people.
+
+    caption : what it shows, with the unit
+    head    : column headings; the first is the heading of the row names
+    groups  : (heading or "", rows); the first entry of a row names it
+    """
+
+    caption: str
+    head: tuple[str, ...]
+    groups: tuple[tuple[str, tuple[tuple[Entry, ...], ...]], ...]
+
+
+def unit_label(unit: str) -> str:
+    """A unit as people write it."""
+    return UNITS[unit].label if unit in UNITS else unit
+
+
+def number(value: float, digits: int = 3) -> str:
+    """A number with ``digits`` significant digits, without exponent; a dash where there is none."""
+    if not math.isfinite(value):
+        return "–"
+    if value == 0:
+        return "0"
+    decimals = min(max(digits - 1 - math.floor(math.log10(abs(value))), 0), 8)
+    return _minus(f"{value:,.{decimals}f}")
+
+
+def percent(share: float, *, signed: bool = False) -> str:
+    """A share in percent; a dash where there is none."""
+    if not math.isfinite(share):
+        return "–"
+    return _minus(f"{100 * share:{'+' if signed else ''}.1f} %")
+
+
+def p_value(value: float) -> str:
+    """A p-value to three decimals; a dash where the test was not made."""
+    if not math.isfinite(value):
+        return "–"
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _minus(text: str) -> str:
+    return text.replace("-", "−")
+
+
+def row_name(model: str, conditioning: str) -> str:
+    """A model's name in a table; conditional forecasts never stand there unlabelled."""
+    return model if conditioning == "none" else f"{model} (given what came true)"
+
+
+# --------------------------------------------------------------------------- scores
+
+
+def score_matrix(summary: pd.DataFrame, compared: pd.DataFrame, *, benchmark: str, horizons: Sequence[int]) -> Table:
+    """CRPS of every model at every horizon, with skill, p-value and number of common cells beneath.
+
+    Parameters
+    ----------
+    summary  : rows of ``Scorecard.summary`` of one target
+    compared : rows of ``Scorecard.against`` of the same target, all regimes together
+    """
+    unit = unit_label(str(summary["unit"].iloc[0]))
+    asked = [h for h in horizons if (summary["horizon"] == h).any()]
+    scores = summary.set_index(["model", "conditioning", "horizon"])
+    tests = compared.set_index(["model", "conditioning", "horizon"])
+    best = {h: _best(compared[compared["horizon"] == h], benchmark) for h in asked}
+    rows = [
+        (Entry(row_name(*key), style=""), *(_score(scores, tests, (*key, h), best[h]) for h in asked))
+        for key in _models(summary, benchmark)
+    ]
+    caption = (
+        f"Mean CRPS in {unit}; lower is better. Each model on its own origins (n). Beneath: skill against {benchmark} "
+        "over the origins both have, and the p-value of the Diebold-Mariano test."
+    )
+    return Table(caption, ("Model", *(weeks_ahead(h) for h in asked)), (("", tuple(rows)),))
+
+
+def _models(rows: pd.DataFrame, benchmark: str) -> list[tuple[str, str]]:
+    """(model, conditioning) in the order of the table, the benchmark first, conditional forecasts last."""
+    keys = rows[["model", "conditioning"]].drop_duplicates().itertuples(index=False, name=None)
+    return sorted(keys, key=lambda key: (key[1] != "none", key[0] != benchmark))
+
+
+def _best(compared: pd.DataFrame, benchmark: str) -> tuple[str, str]:
+    """The unconditional model with the lowest score relative to the benchmark's, or the benchmark itself."""
+    fair = compared[(compared["conditioning"] == "none") & (compared["difference"] < 0)]
+    if fair.empty:
+        return benchmark, "none"
+    ratio = fair["mean"] / fair["benchmark"]
+    return str(fair.loc[ratio.idxmin(), "model"]), "none"
+
+
+def _score(scores: pd.DataFrame, tests: pd.DataFrame, key: tuple[str, str, int], best: tuple[str, str]) -> Entry:
+    if key not in scores.index:
+        return Entry("–")
+    row = scores.loc[key]
+    count = f"n {row['n']:,.0f}"
+    if key not in tests.index:
+        return Entry(number(row["crps"]), count, best=key[:2] == best)
+    test = tests.loc[key]
+    common = "" if test["n"] == row["n"] else f" ({test['n']:,.0f} common)"
+    small = f"{percent(test['skill'], signed=True)} · p {p_value(test['p_value'])} · {count}{common}"
+    return Entry(number(row["crps"]), small, _verdict(test), best=key[:2] == best)
+
+
+def _verdict(test: Any) -> str:
+    if not test["p_value"] < SIGNIFICANT:
+        return "number"
+    return "better" if test["difference"] < 0 else "worse"
+
+
+_DETAILS = (
+    "Model", "Common cells", "CRPS", "Benchmark's CRPS", "Skill", "Difference", "Standard error", "p-value",
+    "Equal scores", "Outcome moved",
+)  # fmt: skip
+
+
+def comparison_details(compared: pd.DataFrame, *, benchmark: str) -> Table:
+    """Everything ``Scorecard.against`` says of one target, grouped by horizon."""
+    unit = unit_label(str(compared["unit"].iloc[0]))
+    caption = (
+        f"Comparison with {benchmark} on common cells. CRPS, differences and standard errors in {unit}; skill and shares "
+        "in percent. A negative difference is better than the benchmark."
+    )
+    return Table(caption, _DETAILS, tuple(_by_horizon(compared, _comparison)))
+
+
+def _comparison(row: Any) -> tuple[Entry, ...]:
+    tested = Entry(p_value(row.p_value), row.reason, _verdict({"p_value": row.p_value, "difference": row.difference}))
+    return (
+        Entry(row_name(row.model, row.conditioning), style=""),
+        Entry(f"{row.n:,}"),
+        Entry(number(row.mean)),
+        Entry(number(row.benchmark)),
+        Entry(percent(row.skill, signed=True)),
+        Entry(number(row.difference)),
+        Entry(number(row.standard_error)),
+        tested,
+        Entry(percent(row.share_zero)),
+        Entry(percent(row.moved)),
+    )
+
+
+_OTHER_SCORES = (
+    ("RMSE", "rmse"), ("Mean absolute error", "absolute_error"), ("5 % pinball", "pinball_05"),
+    ("95 % pinball", "pinball_95"), ("90 % interval score", "interval_90"), ("Log score (nats)", "log_score"),
+)  # fmt: skip
+_COVERAGE = (("50 %", "covered_50"), ("80 %", "covered_80"), ("90 %", "covered_90"), ("95 %", "covered_95"))
+
+
+def other_scores(summary: pd.DataFrame) -> Table:
+    """The other scores and the coverage of one target, grouped by horizon."""
+    unit = unit_label(str(summary["unit"].iloc[0]))
+
+    def entries(row: Any) -> tuple[Entry, ...]:
+        scores = (Entry(number(getattr(row, column))) for _, column in _OTHER_SCORES)
+        covered = (Entry(percent(getattr(row, column))) for _, column in _COVERAGE)
+        return (Entry(row_name(row.model, row.conditioning), style=""), Entry(f"{row.n:,}"), *scores, *covered)
+
+    caption = (
+        f"Other scores, each model on its own cells, in {unit} unless said otherwise; lower is better. "
+        "Then the share of outcomes inside the central intervals, in percent; nearer to the nominal share is better."
+    )
+    head = ("Model", "Cells", *(name for name, _ in _OTHER_SCORES), *(f"In {name} interval" for name, _ in _COVERAGE))
+    return Table(caption, head, tuple(_by_horizon(summary, entries)))
+
+
+def regime_table(compared: pd.DataFrame, *, benchmark: str) -> Table:
+    """Skill of one target by regime, grouped by horizon."""
+    regimes = tuple(compared["regime"].unique())
+
+    def rows(panel: pd.DataFrame) -> Iterator[tuple[Entry, ...]]:
+        for key, each in panel.groupby(["model", "conditioning"], sort=False):
+            by_regime = each.set_index("regime")
+            yield (Entry(row_name(*key), style=""), *(_skill(by_regime, regime) for regime in regimes))  # type: ignore[misc]
+
+    groups = [(weeks_ahead(h), tuple(rows(panel))) for h, panel in compared.groupby("horizon")]  # type: ignore[arg-type]
+    caption = f"Skill against {benchmark} (CRPS, percent) by regime of the origin, on common cells; positive is better."
+    return Table(caption, ("Model", *("All origins" if name == "all" else name for name in regimes)), tuple(groups))
+
+
+def _skill(by_regime: pd.DataFrame, regime: str) -> Entry:
+    if regime not in by_regime.index:
+        return Entry("–")
+    row = by_regime.loc[regime]
+    return Entry(percent(row["skill"], signed=True), f"p {p_value(row['p_value'])} · n {row['n']:,.0f}", _verdict(row))
+
+
+def _by_horizon(rows: pd.DataFrame, entries: Any) -> Iterable[tuple[str, tuple[tuple[Entry, ...], ...]]]:
+    for horizon, panel in rows.groupby("horizon"):
+        yield weeks_ahead(int(horizon)), tuple(entries(row) for row in panel.itertuples(index=False))  # type: ignore[call-overload]
