@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from forecast.calendar import as_days, tax_dates
 from forecast.errors import ShortHistoryError
+from forecast.features.calendar_effects import month_end_week, quarter_end_week, tax_week
 from forecast.features.feature_set import Design
 from forecast.predictive import PredictiveDistribution
 from forecast.scenario import Scenario
@@ -156,7 +156,9 @@ class Climatology:
 # --------------------------------------------------------------------------- arrays
 
 
-def random_walk_paths(history: TargetHistory, periods: pd.DatetimeIndex, n_draws: int, rng: np.random.Generator) -> Array:
+def random_walk_paths(
+    history: TargetHistory, periods: pd.DatetimeIndex, n_draws: int, rng: np.random.Generator
+) -> Array:
     """(D, H, K) last value plus whole windows of past changes."""
     changes = past_changes(history.values, history.gaps, len(periods))
     return _draw_windows(changes, history, n_draws, rng) + _last(history)
@@ -169,7 +171,8 @@ def drift_paths(
     changes = past_changes(history.values, history.gaps, len(periods))
     drawn = _draw_windows(changes, history, n_draws, rng)
     steps = np.arange(1, len(periods) + 1)[:, None] + history.gaps
-    return _last(history) + steps * mean_change(history.values, weeks) + drawn - _window_means(changes)
+    drift: Array = steps * mean_change(history.values, weeks)
+    return drawn - _window_means(changes) + drift + _last(history)
 
 
 def seasonal_naive_paths(
@@ -178,12 +181,15 @@ def seasonal_naive_paths(
     """(D, H, K) values of a year ago plus whole windows of past year-on-year differences."""
     T, H = len(history.values), len(periods)
     weeks_ago = seasonal_lags(history.gaps, H)  # (H, K)
-    base = carried_forward(history.values)[T - 1 + np.arange(1, H + 1)[:, None] - weeks_ago, np.arange(weeks_ago.shape[1])]
+    rows = T - 1 + np.arange(1, H + 1)[:, None] - weeks_ago
+    base: Array = carried_forward(history.values)[rows, np.arange(weeks_ago.shape[1])]
     differences = past_seasonal_differences(history.values, weeks_ago)
-    return base + _draw_windows(differences, history, n_draws, rng)
+    return _draw_windows(differences, history, n_draws, rng) + base
 
 
-def climatology_paths(history: TargetHistory, periods: pd.DatetimeIndex, n_draws: int, rng: np.random.Generator) -> Array:
+def climatology_paths(
+    history: TargetHistory, periods: pd.DatetimeIndex, n_draws: int, rng: np.random.Generator
+) -> Array:
     """(D, H, K) past levels by kind of week."""
     T, K = history.values.shape
     known = np.isfinite(history.values)
@@ -254,14 +260,8 @@ def calendar_bucket(periods: pd.DatetimeIndex) -> NDArray[np.intp]:
     (T,) 3 if the last day of a quarter falls into the week, else 2 for that of a month, else 1 for a
     tax date (15 March, April, June, September, December, moved to the next business day), else 0
     """
-    last = as_days(periods)
-    day = np.timedelta64(1, "D")
-    before, after = (last - 6 * day).astype("datetime64[M]"), (last + day).astype("datetime64[M]")
-    month_end = before != after
-    quarter_end = month_end & (after.astype("int64") % 3 == 0)
-    taxes = tax_dates(last[0] - 6 * day, last[-1])
-    tax_week = np.searchsorted(taxes, last, side="right") > np.searchsorted(taxes, last - 6 * day, side="left")
-    return np.select([quarter_end, month_end, tax_week], [3, 2, 1], 0)
+    effects = (quarter_end_week, month_end_week, tax_week)
+    return np.select([effect(periods).to_numpy() == 1 for effect in effects], [3, 2, 1], 0)
 
 
 def _last(history: TargetHistory) -> Array:

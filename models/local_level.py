@@ -72,7 +72,7 @@ class LocalLevel:
     features : regressors x(t), each in its unit; what the calendar does not fix needs a scenario
     """
 
-    features: tuple[str, ...] = ()
+    features: tuple[str, ...] = ("quarter_end_week", "month_end_week", "tax_week")
     targets: tuple[str, ...] = ()
     name: ClassVar[str] = "local_level"
     sampled: ClassVar[bool] = False
@@ -93,15 +93,181 @@ class LocalLevel:
         T = len(history.values)
         regressors = design.features[list(self.features)]
         x = regressors.to_numpy(dtype=float)[:T]
-        innovations, levels = np.full_like(history.values, np.nan), []
-        for k in range(len(history.targets)):
-            rows = _usable_rows(history.values[:, k], x)
-            needed = MINIMUM_ROWS + 2 + x.shape[1]
-            what = "weeks with all regressors known"
-            require_rows(np.array([rows.stop - rows.start]), history.targets[k : k + 1], what=what, needed=needed)
-            y, X = _interpolated(history.values[rows, k]), _interpolated(x[rows])
-            level, innovations[rows.start + 1 : rows.stop, k] = estimate_level(y, X)
-            # Where regressors end before the target does, the filter's last week is theirs.
-            levels.append((level, T - rows.stop))
-        late = max(weeks for _, weeks in levels)
-        return FittedLocalLevel(history, tuple(levels), innovations, regressors.iloc[T - late :].copy())
+        innovations, levels, ends = np.full_like(history.values, np.nan), [], []
+        for k, name in enumerate(history.targets):
+            first, end = _known_stretch(np.column_stack([history.values[:, k], x]))
+            what, needed = "weeks with all regressors known", MINIMUM_ROWS + 2 + x.shape[1]
+            require_rows(np.array([end - first]), (name,), what=what, needed=needed)
+            known = _interpolated(np.column_stack([history.values[first:end, k], x[first:end]]))
+            level, innovations[first + 1 : end, k] = estimate_level(known[:, 0], known[:, 1:])
+            levels.append(level)
+            ends.append(end)
+        return FittedLocalLevel(history, tuple(levels), tuple(ends), innovations, regressors.iloc[min(ends) :].copy())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FittedLocalLevel:
+    """Estimated local levels.
+
+    history     : targets up to the origin
+    levels      : (K,) one a target, as after its last week used
+    ends        : (K,) row after the last in which the target and all regressors are known
+    innovations : (T, K) standardised, by week; missing outside the weeks used
+    known       : (P, F) regressors from the first of ``ends`` on, missing where unknown
+    """
+
+    history: TargetHistory
+    levels: tuple[Level, ...]
+    ends: tuple[int, ...]
+    innovations: Array
+    known: pd.DataFrame
+
+    def predict(
+        self, periods: pd.DatetimeIndex, *, scenario: Scenario | None = None, n_draws: int, rng: np.random.Generator
+    ) -> PredictiveDistribution:
+        """Filter what was published since, then draw innovations.
+
+        Raises
+        ------
+        NeedsScenarioError : the future of a regressor is unknown
+        """
+        H, first = self.history.weeks_ahead(periods), min(self.ends)
+        weeks = pd.DatetimeIndex(self.history.periods[first:].append(periods))
+        regressors = feature_paths(self.known, weeks, scenario, n_draws)
+        shocks = draw_shocks(self.innovations, n_draws, len(weeks), rng)
+        draws = np.empty((n_draws, H, len(self.levels)))
+        for k, (level, end) in enumerate(zip(self.levels, self.ends, strict=True)):
+            observed = np.concatenate([self.history.values[end:, k], np.full(H, np.nan)])
+            effects = (regressors @ level.beta)[:, end - first :]
+            draws[:, :, k] = project(level, observed, effects, shocks[:, end - first :, k])[:, -H:]
+        return self.history.distribution(draws, periods)
+
+
+def _known_stretch(columns: Array) -> tuple[int, int]:
+    """First row, and row after the last, between the ends of all columns; (0, 0) if one is never known."""
+    known = np.isfinite(columns)
+    if not known.any(axis=0).all():
+        return 0, 0
+    first, end = int(known.argmax(axis=0).max()), len(known) - int(known[::-1].argmax(axis=0).max())
+    return (first, end) if first < end else (0, 0)
+
+
+def _interpolated(columns: Array) -> Array:
+    """Missing weeks inside filled on a straight line."""
+    return pd.DataFrame(columns).interpolate().to_numpy() if np.isnan(columns).any() else columns
+
+
+# --------------------------------------------------------------------------- arrays
+
+
+def estimate_level(y: Array, X: Array) -> tuple[Level, Array]:
+    """Maximum of the diffuse likelihood over theta, with s and beta concentrated out.
+
+    Parameters
+    ----------
+    y : (n,) finite
+    X : (n, F) finite; a column that is constant or depends on earlier ones gets no effect
+
+    Returns
+    -------
+    the level after week n, and (n - 1,) standardised innovations of weeks 2 to n
+    """
+    rotated, Z, kept, eigenvalues = _rotate(y, X)
+    theta = _best_theta(rotated, Z, eigenvalues)
+    effects, rss, _ = _weighted_fit(theta, rotated, Z, eigenvalues)
+    scale = float(np.sqrt(rss / (len(rotated) - Z.shape[1])))
+    beta = np.zeros(X.shape[1])
+    beta[kept] = effects
+    if scale <= 1e-12 * np.abs(y).max():  # nothing but rounding moves it
+        scale, theta = 0.0, 1.0
+    return filter_level(y - X @ beta, theta, scale, beta)
+
+
+def _rotate(y: Array, X: Array) -> tuple[Array, Array, NDArray[np.intp], Array]:
+    """Differences of y (m,) and X (m, f) in the basis in which weeks are independent, and the (m,) eigenvalues of A."""
+    from scipy.fft import dst
+
+    differences = np.diff(X, axis=0)
+    kept = independent_columns(differences)
+    m = len(y) - 1
+    eigenvalues = 2 - 2 * np.cos(np.pi * np.arange(1, m + 1) / (m + 1))
+    rotated: Array = dst(np.diff(y), type=1, norm="ortho")
+    Z: Array = dst(differences[:, kept], type=1, norm="ortho", axis=0) if len(kept) else np.empty((m, 0))
+    return rotated, Z, kept, eigenvalues
+
+
+def _weighted_fit(theta: float, z: Array, Z: Array, eigenvalues: Array) -> tuple[Array, float, float]:
+    """Generalised least squares at one theta: effects (f,), weighted sum of squares, minus twice the log likelihood."""
+    variance = theta + (1 - theta) * eigenvalues
+    root = 1 / np.sqrt(variance)
+    length = np.sqrt(np.sum((Z * root[:, None]) ** 2, axis=0))
+    Q, R = np.linalg.qr(Z * root[:, None] / length)
+    scaled = z * root
+    along = Q.T @ scaled
+    rss = float(np.sum((scaled - Q @ along) ** 2))
+    determinant = 2 * float(np.sum(np.log(np.abs(np.diag(R)) * length)))
+    deviance = (len(z) - Z.shape[1]) * np.log(max(rss, np.finfo(float).tiny)) + np.sum(np.log(variance)) + determinant
+    return np.linalg.solve(R, along) / length, rss, float(deviance)
+
+
+def _best_theta(z: Array, Z: Array, eigenvalues: Array) -> float:
+    """Maximum likelihood over theta = q / (1 + q), q the variance of the level's innovations over that of the noise."""
+    from scipy.optimize import minimize_scalar
+
+    def theta(log_q: float) -> float:
+        return float(1 / (1 + 10.0**-log_q))
+
+    def deviance(log_q: float) -> float:
+        return _weighted_fit(theta(log_q), z, Z, eigenvalues)[2]
+
+    # A grid first: the likelihood can have two maxima, one near a constant level.
+    grid = np.arange(-6.0, 4.5, 0.5)
+    best = grid[int(np.argmin([deviance(log_q) for log_q in grid]))]
+    return theta(minimize_scalar(deviance, bounds=(best - 0.5, best + 0.5), options={"xatol": 1e-4}).x)
+
+
+def filter_level(r: Array, theta: float, scale: float, beta: Array) -> tuple[Level, Array]:
+    """Kalman filter from a diffuse start, in units of s2.
+
+        F(t) = P(t) + 1 - theta,   K(t) = P(t) / F(t),   P(t+1) = (1 - K(t)) P(t) + theta
+
+    Parameters
+    ----------
+    r : (n,) y less the effects of regressors
+    """
+    state, spread = float(r[0]), 1.0
+    innovations = np.empty(len(r) - 1)
+    for t, value in enumerate(r[1:].tolist()):
+        variance = spread + 1 - theta
+        error = value - state
+        innovations[t] = error / variance**0.5
+        state += spread / variance * error
+        spread = (1 - theta) / variance * spread + theta
+    centred = innovations - innovations.mean()
+    standardised = centred / centred.std() if scale > 0 else np.zeros_like(innovations)
+    return Level(theta, scale, beta, state, spread), standardised
+
+
+def project(level: Level, observed: Array, effects: Array, shocks: Array) -> Array:
+    """Paths of y from the week after the filter's last.
+
+    Parameters
+    ----------
+    observed : (W,) y where published, missing where to be drawn
+    effects  : (D or 1, W) of regressors, unit of y
+    shocks   : (D, W) standardised innovations
+
+    Returns
+    -------
+    (D, W) unit of y
+    """
+    state, spread = np.full(len(shocks), level.state), level.spread
+    paths = np.empty(shocks.shape)
+    for w, published in enumerate(observed):
+        variance = spread + 1 - level.theta
+        expected = state + effects[:, w]
+        drawn = expected + level.scale * variance**0.5 * shocks[:, w]
+        paths[:, w] = drawn if np.isnan(published) else published
+        state = state + spread / variance * (paths[:, w] - expected)
+        spread = (1 - level.theta) / variance * spread + level.theta
+    return paths

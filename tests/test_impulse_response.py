@@ -66,10 +66,11 @@ def test_the_table_holds_both_bands_by_horizon() -> None:
 def test_the_sentence_says_size_direction_unit_and_how_many_bands_exclude_zero() -> None:
     said = answer().sentence()
     assert "reserve_ratio rose 1 percentage point more" in said
-    assert "4.0 bp lower after 1 week " in said
+    assert "yield_10y stood 4.0 bp lower 1 week later" in said
     assert "-7.9 to -0.1" in said
     assert "at 1 of 4 horizons" in said
-    assert "5.0 bp higher after 2 weeks" in answer([0, 0, 5.0]).sentence()
+    assert "6.0 bp higher in the same week" in answer([6.0, 1]).sentence()
+    assert "5.0 bp higher 2 weeks later" in answer([0, 0, 5.0]).sentence()
 
 
 def test_the_caveat_says_that_it_is_no_cause_and_why() -> None:
@@ -110,7 +111,7 @@ def test_equal_answers_have_equal_pictures() -> None:
 def test_the_picture_names_both_axes_with_units_and_shows_bands_and_zero() -> None:
     (axes,) = draw_response(answer()).axes
     assert axes.get_xlabel() == "weeks after the rise"
-    assert axes.get_ylabel() == "change in yield_10y, bp"
+    assert axes.get_ylabel() == "response of yield_10y, bp"
     assert axes.get_title(loc="left") == "yield_10y after a 1 percentage point rise in reserve_ratio"
     labels = [text.get_text() for text in axes.get_legend().get_texts()]
     assert labels == ["95% band", "68% band", "estimate"]

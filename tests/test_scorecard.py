@@ -132,6 +132,16 @@ def test_the_summary_has_one_row_a_model_conditioning_target_and_horizon():
     assert not summary.duplicated(["model", "conditioning", "target", "horizon"]).any()
 
 
+def test_models_and_targets_stand_in_the_order_of_the_table():
+    # By name, curve would come before random_walk; within a model, targets keep their order too.
+    summary = CARD.summary()
+    assert list(dict.fromkeys(summary["model"])) == ["random_walk", "curve", "slow"]
+    assert pick(summary, model="slow")[["target", "horizon"]].to_numpy().tolist() == [
+        ["reserves", 1], ["reserves", 4], ["spread", 1], ["spread", 4],
+    ]  # fmt: skip
+    assert list(dict.fromkeys(CARD.against("curve")["model"])) == ["random_walk", "slow"]
+
+
 def test_unknown_outcomes_are_never_counted():
     keep = CARD.table["origin"] < ORIGINS[52]
     holes, cut = Scorecard(forget_outcomes(CARD.table, keep)), Scorecard(CARD.table[keep])
@@ -205,9 +215,9 @@ def test_another_score_may_be_asked_for():
 
 
 def test_an_unknown_benchmark_or_score_is_a_usage_error():
-    with pytest.raises(UsageError, match="benchmark 'walk'.*random_walk"):
+    with pytest.raises(UsageError, match=r"benchmark 'walk'.*random_walk"):
         CARD.against("walk")
-    with pytest.raises(UsageError, match="no score 'pit'.*crps"):
+    with pytest.raises(UsageError, match=r"no score 'pit'.*crps"):
         CARD.against("random_walk", score="pit")
 
 

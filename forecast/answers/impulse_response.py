@@ -102,12 +102,12 @@ class ImpulseResponse:
         h = int(np.argmax(np.abs(self.estimate / self.standard_error)))
         outside = int(np.sum((low > 0) | (high < 0)))
         return (
-            f"Weeks in which {self.question.shock} rose {_amount(self.size, self.shock_unit)} more than the past "
-            f"predicts were followed by a {self.question.response} "
-            f"{abs(self.estimate[h]):.1f} {self.unit.label} {'higher' if self.estimate[h] > 0 else 'lower'} "
-            f"after {h} {'week' if h == 1 else 'weeks'} (95 percent band {low[h]:.1f} to {high[h]:.1f}), the horizon furthest from zero "
-            f"in standard errors. The band excludes zero at {outside} of {len(low)} horizons; with no response "
-            f"at all, about {0.05 * len(low):.1f} would."
+            f"After weeks in which {self.question.shock} rose {_amount(self.size, self.shock_unit)} more than the past "
+            f"predicts, {self.question.response} stood {abs(self.estimate[h]):.1f} {self.unit.label} "
+            f"{'higher' if self.estimate[h] > 0 else 'lower'} {_later(h)} "
+            f"(95 percent band {low[h]:.1f} to {high[h]:.1f}); no horizon lies further from zero in standard errors. "
+            f"The band excludes zero at {outside} of {len(low)} horizons; with no response at all, "
+            f"about {0.05 * len(low):.1f} would."
         )
 
     def caveat(self) -> str:
@@ -115,7 +115,7 @@ class ImpulseResponse:
         shock, response = self.question.shock, self.question.response
         return (
             f"This is a correlation, not a cause. {shock} and {response} both respond to policy and to the same "
-            "news; changes in reserves are announced or scheduled in advance, and yields move on the announcement, "
+            "news; changes in reserves are announced or scheduled in advance, and rates move on the announcement, "
             f"not when reserves move. What is left of {shock} after its own past is mostly Treasury cash, reverse "
             "repos and bank assets of the week, not a policy experiment. No instrument separates these."
         )
@@ -126,3 +126,7 @@ def _amount(size: float, unit: Unit) -> str:
         currency, scale = unit.label.split()
         return f"{currency} {size:g} {scale}"
     return f"{size:g} {unit.label.removesuffix('s') if size == 1 else unit.label}"
+
+
+def _later(weeks: int) -> str:
+    return "in the same week" if weeks == 0 else f"{weeks} {'week' if weeks == 1 else 'weeks'} later"

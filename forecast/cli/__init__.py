@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import importlib
-import sys
 from typing import Any
 
 import click
 
-# Command -> (module, one line for --help). The help texts stand here so that --help imports nothing.
+# Command -> one line for --help. The texts stand here so that --help imports no command.
+# Each command is the function ``command`` of the module with its name.
 _COMMANDS = {
-    "backtest": ("backtest", "Replay history and score every model of a plan."),
-    "report": ("report", "Write a run's HTML report again."),
-    "response": ("response", "Response of a yield or spread to a balance-sheet shock."),
-    "data": ("data", "Import series and see what the archive holds."),
-    "models": ("models", "List the registered models and analyses."),
-    "features": ("features", "List the features: unit, inputs, description."),
-    "doctor": ("doctor", "Check this installation and say what is missing."),
+    "backtest": "Replay history and score every model of a plan.",
+    "report": "Write a run's HTML report again.",
+    "response": "Response of a yield or spread to a balance-sheet shock.",
+    "data": "Import series and see what the archive holds.",
+    "models": "List the registered models and analyses.",
+    "features": "List the features: unit, inputs, description.",
+    "doctor": "Check this installation and say what is missing.",
 }
 
 
@@ -29,11 +29,12 @@ class _Lazy(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        module, summary = _COMMANDS[cmd_name]
-        if not ctx.args and not ctx.protected_args and "--help" in sys.argv[1:2]:
-            return click.Command(cmd_name, short_help=summary)
-        command: click.Command = importlib.import_module(f"forecast.cli.{module}").command
+        command: click.Command = importlib.import_module(f"forecast.cli.{cmd_name}").command
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
 
 
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})

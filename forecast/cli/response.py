@@ -61,13 +61,12 @@ def _archive() -> Vintages:
     from forecast.errors import DataError
     from forecast.home import archive_folder
 
-    vintages = load_vintages()
-    if not vintages.names:
+    if not archive_folder().exists():
         raise DataError(
-            f"the archive in {archive_folder()} is empty. Fill it with: forecast data import DIR, "
+            f"there is no archive in {archive_folder()}. Fill one with: forecast data import DIR, "
             "or ask the simulated economy with: --data synthetic"
         )
-    return vintages
+    return load_vintages()
 
 
 def _synthetic() -> Vintages:

@@ -28,6 +28,7 @@ from forecast.data.sources.directory import ImportReport, SeriesFile, SetAside, 
 from forecast.data.vintages import Vintages, VintageTable
 from forecast.errors import DataError, UnitError
 from forecast.home import archive_folder
+from forecast.tables import write_atomically
 
 if TYPE_CHECKING:
     import duckdb
@@ -63,8 +64,8 @@ class Entry:
     values: int
     first: str
     last: str
-    repairs: tuple[str, ...]
-    refused: tuple[Mapping[str, object], ...]
+    repairs: Sequence[str]
+    refused: Sequence[Mapping[str, object]]
     provenance: Mapping[str, str]
 
     @property
@@ -72,9 +73,6 @@ class Entry:
         """How the numbers came about, where it is not by download."""
         said = f"{self.provenance.get('obtained_from', '')} {self.provenance.get('checks', '')}".lower()
         return ", ".join(note for word, note in _NOTES.items() if word in said)
-
-
-# ------------------------------------------------------------------------------- reading
 
 
 def entries(folder: Path | None = None) -> list[Entry]:
@@ -146,14 +144,11 @@ def provenance(folder: Path | None = None, *, known: Catalog | None = None) -> p
     one row a series: name, id, title, unit, provider, first, last (periods), vintages ("single" or
     "several"), note ("transcribed", "derived", "step-coded", or nothing)
     """
-    specs = {spec.id: spec for spec in (known or catalog()).values()}
     by_id: dict[str, list[Entry]] = {}
     for entry in entries(folder):
         by_id.setdefault(entry.id, []).append(entry)
-    rows = [_described(specs[id], found) for id, found in by_id.items() if id in specs]
-    columns = ["name", "id", "title", "unit", "provider", "first", "last", "vintages", "note"]
-    order = {name: i for i, name in enumerate(known or catalog())}
-    return pd.DataFrame(sorted(rows, key=lambda row: order[row["name"]]), columns=columns)
+    rows = [_described(spec, by_id[spec.id]) for spec in (known or catalog()).values() if spec.id in by_id]
+    return pd.DataFrame(rows, columns=["name", "id", "title", "unit", "provider", "first", "last", "vintages", "note"])
 
 
 def _described(spec: SeriesSpec, found: Sequence[Entry]) -> dict[str, str]:
@@ -168,9 +163,6 @@ def _described(spec: SeriesSpec, found: Sequence[Entry]) -> dict[str, str]:
         "vintages": "single" if len(found) == 1 else "several",
         "note": ", ".join(sorted({note for entry in found for note in entry.note.split(", ") if note})),
     }
-
-
-# ------------------------------------------------------------------------------- importing
 
 
 def import_directory(
@@ -232,21 +224,22 @@ def _standing(
         return "new"
     if entry.sha256 != file.sha256:
         return "clash"
-    return "held" if entry.unit_read == file.unit.name else "new"
+    # A unit that was stated once is not undone by importing the same file without stating it.
+    return "held" if file.assumed or entry.unit_read == file.unit.name else "new"
 
 
 def _clash(file: SeriesFile, held: Mapping[tuple[str, str], Entry], known: Catalog) -> str:
-    id, as_of = _key(file, known)
+    key = _key(file, known)
     return (
-        f"{file.name}: the archive already holds another file of {id} as of {as_of} "
-        f"({held[id, as_of].file}). Give this one the day on which it was current."
+        f"{file.name}: the archive already holds another file of {key[0]} as of {key[1]} "
+        f"({held[key].file}). Give this one the day on which it was current."
     )
 
 
 def _not_read_again(held: Mapping[tuple[str, str], Entry], fresh: Sequence[SeriesFile], known: Catalog) -> list[Entry]:
     """Archived vintages of the series that arrive, but for those being read again."""
     again = {_key(file, known) for file in fresh}
-    arriving = {id for id, _ in again}
+    arriving = {key[0] for key in again}
     return [entry for key, entry in held.items() if entry.id in arriving and key not in again]
 
 
@@ -267,14 +260,11 @@ def _wrong_unit(file: SeriesFile, spec: SeriesSpec, other: VintageTable, factor:
     fitting = unit_that_fits(file.unit, factor)
     unit = fitting.name if fitting else "UNIT"
     said = f"no unit is stated; read in {file.unit}, the catalogue's," if file.assumed else f"read in {file.unit}"
-    otherwise = "" if file.assumed else f" If that vintage is the wrong one, import it again with its unit."
+    otherwise = "" if file.assumed else " If that vintage is the wrong one, import it again with its unit."
     return (
         f"{file.name}: {said} its values are {factor:g} times those of the vintage of {other.as_of:%Y-%m-%d}. "
         f"State its unit: --unit {spec.id}={unit}.{otherwise}"
     )
-
-
-# ------------------------------------------------------------------------------- writing
 
 
 def _write(files: Sequence[SeriesFile], archive: Path, known: Catalog) -> None:
@@ -282,17 +272,16 @@ def _write(files: Sequence[SeriesFile], archive: Path, known: Catalog) -> None:
         return
     now = datetime.now(UTC).isoformat(timespec="seconds")
     connection = _connect()
-    for part in ("raw", "observations"):
-        (archive / part).mkdir(parents=True, exist_ok=True)
+    (archive / "observations").mkdir(parents=True, exist_ok=True)
     lines = []
     for file in files:
         entry = _entry(file, known[file.table.series], now)
-        _replace(archive / "raw" / entry.sha256, file.content)
+        write_atomically(archive / "raw" / entry.sha256, file.content)
         _write_parquet(connection, file.table, archive / entry.observations)
         lines.append(json.dumps(_plain(entry), ensure_ascii=False))
     manifest = archive / "manifest.jsonl"
     before = manifest.read_bytes() if manifest.exists() else b""
-    _replace(manifest, before + "".join(f"{line}\n" for line in lines).encode())
+    write_atomically(manifest, before + "".join(f"{line}\n" for line in lines).encode())
 
 
 def _entry(file: SeriesFile, spec: SeriesSpec, now: str) -> Entry:
@@ -323,16 +312,9 @@ def _plain(entry: Entry) -> dict[str, Any]:
 
 
 def _write_parquet(connection: duckdb.DuckDBPyConnection, table: VintageTable, path: Path) -> None:
-    frame = pd.DataFrame({"period": table.periods.astype("datetime64[s]"), "value": table.values})
-    connection.register("frame", frame)
-    partial = path.with_suffix(f".{os.getpid()}.tmp")
-    target = str(partial).replace("'", "''")
-    connection.execute(f"COPY (SELECT CAST(period AS DATE) AS period, value FROM frame) TO '{target}' (FORMAT parquet)")
-    os.replace(partial, path)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write a file all at once or not at all."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    partial.write_bytes(content)
-    os.replace(partial, path)
+    """As ``forecast.tables.write_table``, but with one connection for hundreds of files: opening it is the slow part."""
+    connection.register("rows", pd.DataFrame({"period": table.periods.astype("datetime64[s]"), "value": table.values}))
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    target = str(part).replace("'", "''")
+    connection.execute(f"COPY (SELECT CAST(period AS DATE) AS period, value FROM rows) TO '{target}' (FORMAT parquet)")
+    part.replace(path)

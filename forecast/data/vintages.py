@@ -94,6 +94,9 @@ class Vintages:
         by_series: dict[str, list[VintageTable]] = {}
         for table in tables:
             by_series.setdefault(table.series, []).append(table)
+        unknown = sorted(set(by_series) - set(catalog))
+        if unknown:
+            raise VintageError(f"series outside the catalogue: {', '.join(unknown)}.")
         rows = [_releases(catalog[name], by_series[name]) for name in sorted(by_series)]
         if not rows:
             raise VintageError("no vintages: import series with: forecast data import DIR")
@@ -252,36 +255,57 @@ def _releases(spec: SeriesSpec, tables: list[VintageTable]) -> pd.DataFrame:
     for earlier, later in pairwise(ordered):
         if earlier.as_of == later.as_of:
             raise VintageError(f"{spec.id}: two vintages of {later.as_of:%Y-%m-%d}. Give each file its own as_of.")
-    known: pd.Series = pd.Series(dtype=float, index=pd.DatetimeIndex([], dtype="M8[us]"))
-    rows: list[pd.DataFrame] = []
+    known = np.array([], dtype="datetime64[us]"), np.array([])
+    parts: list[pd.DataFrame] = []
     for table in ordered:
-        values = pd.Series(table.values, index=pd.DatetimeIndex(table.periods).as_unit("us")).sort_index()
-        # An empty cell deletes what an earlier vintage said; where nothing was said there is nothing to delete.
-        fresh = values[~values.index.isin(known.index)].dropna()
-        rows.append(_first_rows(spec, fresh, end_of_day(table.as_of)))
-        shared = values[values.index.isin(known.index)]
-        before = known.loc[shared.index].to_numpy()
-        after = shared.to_numpy()
-        changed = (after != before) & ~(np.isnan(after) & np.isnan(before))
-        rows.append(_rows(spec, shared[changed], end_of_day(table.as_of), pseudo=False))
-        known = pd.concat([known, fresh])
-        known.loc[shared.index[changed]] = shared[changed]
-    return pd.concat([part for part in rows if len(part)], ignore_index=True)
+        as_of = end_of_day(table.as_of)
+        periods, values = table.periods.astype("datetime64[us]"), table.values
+        held, before = _lookup(known, periods)
+        # An empty cell deletes what an earlier vintage said. Where nothing was said there is nothing to delete, but
+        # a value that comes later was not public yet: it enters with its own vintage, not when the rule says.
+        fresh = ~held & ~np.isnan(values)
+        changed = held & (values != before) & ~(np.isnan(values) & np.isnan(before))
+        parts.append(_first_rows(spec, periods[fresh], values[fresh], as_of))
+        parts.append(_rows(spec, periods[changed], values[changed], as_of, pseudo=False))
+        known = _updated(known, periods, values)
+    return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
 
 
-def _first_rows(spec: SeriesSpec, values: pd.Series, as_of: pd.Timestamp) -> pd.DataFrame:
-    rule = released_at(spec.release, values.index, spec.frequency)
+type _Known = tuple[NDArray[np.datetime64], NDArray[np.float64]]  # periods in order, latest value of each
+
+
+def _lookup(known: _Known, periods: NDArray[np.datetime64]) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Which periods are known, and their values; NaN for the others."""
+    at = np.searchsorted(known[0], periods)
+    padded = np.append(known[0], np.datetime64("NaT"))
+    held: NDArray[np.bool_] = padded[at] == periods
+    return held, np.where(held, np.append(known[1], np.nan)[at], np.nan)
+
+
+def _updated(known: _Known, periods: NDArray[np.datetime64], values: NDArray[np.float64]) -> _Known:
+    kept = ~np.isin(known[0], periods)
+    every = np.concatenate([known[0][kept], periods])
+    order = np.argsort(every)
+    return every[order], np.concatenate([known[1][kept], values])[order]
+
+
+def _first_rows(
+    spec: SeriesSpec, periods: NDArray[np.datetime64], values: NDArray[np.float64], as_of: pd.Timestamp
+) -> pd.DataFrame:
+    rule = released_at(spec.release, periods, spec.frequency)
     released = rule.where(rule < as_of, as_of)
-    same_day = released.tz_convert(NEW_YORK).normalize() == as_of.tz_convert(NEW_YORK).normalize()
-    return _rows(spec, values, released, pseudo=~same_day)
+    day = pd.Timestamp(as_of.tz_convert(NEW_YORK).date(), tz=NEW_YORK).tz_convert("UTC")
+    return _rows(spec, periods, values, released, pseudo=released < day)
 
 
-def _rows(spec: SeriesSpec, values: pd.Series, released: object, *, pseudo: object) -> pd.DataFrame:
+def _rows(
+    spec: SeriesSpec, periods: NDArray[np.datetime64], values: NDArray[np.float64], released: object, *, pseudo: object
+) -> pd.DataFrame:
     columns: Mapping[str, object] = {
         "series": spec.name,
-        "period": values.index,
+        "period": periods,
         "released": released,
-        "value": values.to_numpy(),
+        "value": values,
         "pseudo": pseudo,
     }
     return pd.DataFrame(columns)

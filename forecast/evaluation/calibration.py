@@ -67,7 +67,7 @@ def coverage_by_horizon(table: pd.DataFrame, *, level: float = 0.9) -> pd.DataFr
     the share covered, and lower, upper: the central ``level`` interval of that share if the nominal is true
     """
     known = table[table["outcome"].notna()]
-    grouped = known.groupby(_KEYS, sort=False)
+    grouped = known.groupby(_KEYS)
     rows = []
     for nominal, column in zip(COVERAGE_LEVELS, COVERED, strict=True):
         each = grouped[column].agg(n="size", covered="mean").reset_index()

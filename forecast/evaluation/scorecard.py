@@ -62,11 +62,11 @@ class Scorecard:
         The n differ between models that were not asked at the same origins: compare with :meth:`against`.
         """
         known = self.table[self.table["outcome"].notna()]
-        grouped = known.groupby(_GROUP, sort=False)
+        grouped = known.groupby(_GROUP)
         means = grouped[[name for name in COLUMNS if name != "pit"]].mean()
         means.insert(0, "n", grouped.size())
         means.insert(1 + len(SCORES), "rmse", np.sqrt(means["squared_error"]))
-        return means.reset_index()
+        return _in_order(means.reset_index(), self.table)
 
     def against(self, benchmark: str, *, score: str = "crps", regimes: Sequence[Regime] = ()) -> pd.DataFrame:
         """Every other model against the benchmark, on the cells that both have.
@@ -105,13 +105,13 @@ class Scorecard:
         yardstick = known.loc[ours, [*cell, score]].rename(columns={score: "benchmark"})
         others = known[known["model"] != benchmark].merge(_moved(known), on=cell)
         common = others.merge(yardstick, on=cell).sort_values("origin").rename(columns={score: "score"})
-        groups: Iterable[tuple[Any, pd.DataFrame]] = common.groupby(_GROUP, sort=False)
+        groups: Iterable[tuple[Any, pd.DataFrame]] = common.groupby(_GROUP)
         rows = [
             dict(zip(_GROUP, key, strict=True)) | {"regime": name} | _compare(cells, horizon=key[-1])
             for key, group in groups
             for name, cells in _by_regime(group, regimes)
         ]
-        return pd.DataFrame(rows, columns=[*_GROUP, "regime", *_COMPARISON])
+        return _in_order(pd.DataFrame(rows, columns=[*_GROUP, "regime", *_COMPARISON]), self.table)
 
     def write(self, path: Path) -> None:
         """Write as Parquet or, if the name ends in ``.csv``, as text; whole or not at all."""
@@ -133,9 +133,7 @@ class Scorecard:
         if path.suffix != ".csv":
             return cls(read_table(path))
         texts = ["model", "conditioning", "target", "unit"]
-        table = pd.read_csv(
-            path, dtype=dict.fromkeys(texts, "str"), keep_default_na=False, na_values=[""], float_precision="round_trip"
-        )
+        table = pd.read_csv(path, dtype=dict.fromkeys(texts, "str"), keep_default_na=False, na_values=[""])
         if "origin" in table:
             table["origin"] = pd.to_datetime(table["origin"], utc=True).dt.tz_convert(NEW_YORK)
         return cls(table)
@@ -197,6 +195,14 @@ def _moved(known: pd.DataFrame) -> pd.DataFrame:
     # Spreads are differences of published rates: equal ones differ by a rounding error.
     same = np.isclose(outcomes["outcome"], before, rtol=1e-9, atol=1e-9)
     return outcomes[cell].assign(moved=np.where(before.isna(), np.nan, ~same))
+
+
+def _in_order(rows: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
+    """Models and targets as they first appear in the table, which is as the plan lists them."""
+    ranks = {name: {label: i for i, label in enumerate(pd.unique(table[name]))} for name in ("model", "target")}
+    by = ["model", "conditioning", "target", "horizon"]
+    order = rows[by].assign(**{name: rows[name].map(rank) for name, rank in ranks.items()})
+    return rows.loc[order.sort_values(by, kind="stable").index].reset_index(drop=True)
 
 
 def _checked(table: pd.DataFrame) -> pd.DataFrame:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
 
-from forecast.calendar import Days, as_days, coupon_settlement_dates, tax_dates
+from forecast.calendar import Days, coupon_settlement_dates, tax_dates
 from forecast.features.feature_set import calendar_effect
 
 type _Dates = Callable[[object, object], Days]
@@ -86,16 +87,23 @@ def coupon_settlement_week(periods: pd.DatetimeIndex) -> pd.Series:
 
 def _turns(periods: pd.DatetimeIndex, months: tuple[int, ...]) -> pd.Series:
     """1 where the month of the week's first day is one of ``months`` and is over by the day after the week."""
-    wednesdays = as_days(periods)
+    wednesdays = periods.to_numpy().astype("datetime64[D]")
     first = (wednesdays - 6 * _DAY).astype("datetime64[M]")
     over = first != (wednesdays + _DAY).astype("datetime64[M]")
     return pd.Series((over & np.isin(first.astype("int64") % 12 + 1, months)).astype(float), index=periods)
 
 
 def _holds(periods: pd.DatetimeIndex, dates: _Dates) -> pd.Series:
+    """1 where one of the dates falls on a day of the week."""
     if periods.empty:
         return pd.Series(dtype=float, index=periods)
-    wednesdays = as_days(periods)
-    special = dates(wednesdays.min() - 6 * _DAY, wednesdays.max())
+    wednesdays = periods.to_numpy().astype("datetime64[D]")
+    special = _between(dates, periods[0].year - 1, periods[-1].year)
     inside = np.searchsorted(special, wednesdays, side="right") - np.searchsorted(special, wednesdays - 6 * _DAY)
     return pd.Series((inside > 0).astype(float), index=periods)
+
+
+@lru_cache(maxsize=64)
+def _between(dates: _Dates, first: int, last: int) -> Days:
+    """Dates of whole years: a backtest asks for the same ones at every origin."""
+    return dates(f"{first}-01-01", f"{last}-12-31")

@@ -34,7 +34,7 @@ class Feature:
     description : first line of the docstring
     frequency   : "D" or "W-WED"; slower series enter through ``transforms.as_known``
     weekly      : how days become a reserve week; ignored for weekly features
-    compute     : panel -> (T,) series by period, without missing values at the ends
+    compute     : panel -> (T,) series by period, in order; a missing value counts as absent
     """
 
     name: str
@@ -170,13 +170,13 @@ class FeatureSet:
         """
         over = last_week_over(panel.as_of)
         found = {name: find_feature(name) for name in (*self.targets, *self.features)}
-        known = {name: _known(item, panel).loc[:over] for name, item in found.items() if isinstance(item, Feature)}
+        known = {name: _known(item, panel, over) for name, item in found.items() if isinstance(item, Feature)}
         periods = pd.date_range(self._first_period(known, panel), over, freq="7D", unit="us")
         extended = periods.append(future_weeks(over, ahead))
         effects = {name: item(extended) for name, item in found.items() if isinstance(item, CalendarEffect)}
         return Design(
-            targets=_table(self.targets, known, periods),
-            features=_table(self.features, known | effects, extended),
+            targets=_table({name: known[name] for name in self.targets}, periods),
+            features=_table({name: (known | effects)[name] for name in self.features}, extended),
             units={name: item.unit for name, item in found.items()},
             known_ahead=frozenset(effects),
         )
@@ -192,24 +192,25 @@ class FeatureSet:
         return min(present)
 
 
-def _table(names: tuple[str, ...], columns: Mapping[str, pd.Series], periods: pd.DatetimeIndex) -> pd.DataFrame:
+def _table(columns: Mapping[str, pd.Series], periods: pd.DatetimeIndex) -> pd.DataFrame:
     """Columns side by side on consecutive reserve weeks; missing where a column has no value."""
-    values = np.full((len(periods), len(names)), np.nan, order="F")
-    first = periods.to_numpy()[0].astype("datetime64[D]")
-    for column, name in enumerate(names):
-        series = columns[name]
-        offset = (series.index.to_numpy().astype("datetime64[D]") - first).astype("int64")
-        if (offset % 7).any():
-            odd = series.index[offset % 7 != 0][0]
-            raise UsageError(f"feature {name!r} has a value for {odd:%Y-%m-%d}, which is not the Wednesday of a week.")
-        inside = (offset >= 0) & (offset < 7 * len(periods))
-        values[offset[inside] // 7, column] = series.to_numpy(dtype=float)[inside]
-    return pd.DataFrame(values, index=periods, columns=pd.Index(names, dtype=object))
+    weeks = periods.to_numpy()
+    values = np.full((len(weeks), len(columns)), np.nan, order="F")
+    for column, (name, series) in enumerate(columns.items()):
+        days, numbers = series.index.to_numpy(), series.to_numpy(dtype=float)
+        inside = slice(np.searchsorted(days, weeks[0]), np.searchsorted(days, weeks[-1], side="right"))
+        row, odd = np.divmod((days[inside] - weeks[0]).astype("timedelta64[D]").astype("int64"), 7)
+        if odd.any():
+            day = days[inside][odd != 0][0].astype("datetime64[D]")
+            raise UsageError(f"feature {name!r} has a value for {day}, which is not the Wednesday of a week.")
+        values[row, column] = numbers[inside]
+    return pd.DataFrame(values, index=periods, columns=pd.Index(list(columns), dtype="str"))
 
 
-def _known(item: Feature, panel: Panel) -> pd.Series:
-    """A feature's values, none at all where an input has not been released yet."""
+def _known(item: Feature, panel: Panel, over: pd.Timestamp) -> pd.Series:
+    """A feature's values for weeks that are over, none at all where an input has not been released yet."""
     try:
-        return item(panel)
+        series = item(panel)
     except MissingSeriesError:
         return pd.Series(dtype=float, index=pd.DatetimeIndex([], dtype="M8[us]"), name=item.name)
+    return series.loc[:over] if len(series) and series.index[-1] > over else series

@@ -11,7 +11,7 @@ import pandas as pd
 from forecast.calendar import is_business_day
 from forecast.data.vintages import Panel
 from forecast.features.feature_set import feature
-from forecast.features.transforms import difference, every_day, weekly
+from forecast.features.transforms import at, difference, every_day, weekly
 
 # First daily operation of the overnight facility; the few operations before it were tests of other kinds.
 ON_RRP_BEGINS = pd.Timestamp("2013-09-23")
@@ -173,8 +173,9 @@ def _outstanding(panel: Panel) -> pd.Series:
 
 def _on_rrp_and_total(panel: Panel) -> tuple[pd.Series, pd.Series]:
     """Overnight reverse repo, none before the facility existed, and the sum of the main liabilities."""
-    others = panel.series("reserves_average") + panel.series("tga_average") + panel.series("currency_average")
+    reserves = panel.series("reserves_average")
     existed = panel.as_of.tz_localize(None) >= ON_RRP_BEGINS
-    on_rrp = (on_rrp_take_up.compute(panel) if existed else pd.Series(dtype=float)).reindex(others.index)
-    on_rrp = on_rrp.where(others.index >= ON_RRP_BEGINS, 0.0)
-    return on_rrp, others + on_rrp
+    take_up = on_rrp_take_up.compute(panel) if existed else pd.Series(dtype=float, index=reserves.index[:0])
+    on_rrp = np.where(reserves.index < ON_RRP_BEGINS, 0.0, at(take_up, reserves.index))
+    others = sum(at(panel.series(name), reserves.index) for name in ("tga_average", "currency_average"))
+    return pd.Series(on_rrp, index=reserves.index), reserves + others + on_rrp

@@ -6,45 +6,57 @@ day counting once.
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from forecast.data.vintages import Panel
 from forecast.features.feature_set import feature
+from forecast.features.transforms import at
 
 # Interest on excess reserves (IOER) became interest on reserve balances (IORB) on this day.
 IORB_BEGINS = pd.Timestamp("2021-07-29")
 
 
-def administered_rate(panel: Panel) -> pd.Series:
+def administered_rate(panel: Panel, days: pd.DatetimeIndex) -> NDArray[np.float64]:
     """The rate paid on reserves: IOER to 2021-07-28, IORB from 2021-07-29.
 
     Parameters
     ----------
     panel : needs ``ioer`` or ``iorb`` (percent, every day); before mid-2021 only the first was public
+    days  : (T,) calendar days
 
     Returns
     -------
-    (T,) percent, by calendar day, each day once
+    (T,) percent; missing where the rate in force that day was not public
 
     Raises
     ------
     MissingSeriesError : neither was released by the panel's instant
     """
-    eve = IORB_BEGINS - pd.Timedelta(days=1)
-    parts = [panel.series("ioer").loc[:eve]] if panel.has("ioer") else []
-    if panel.has("iorb") or not parts:
-        parts.append(panel.series("iorb").loc[IORB_BEGINS:])
-    return pd.concat(parts)
+    names = [name for name in ("ioer", "iorb") if panel.has(name)] or ["iorb"]
+    rates = {name: at(panel.series(name), days) for name in names}
+    unknown = np.full(len(days), np.nan)
+    return np.where(days < IORB_BEGINS, rates.get("ioer", unknown), rates.get("iorb", unknown))
 
 
-def spread(rate: pd.Series, reference: pd.Series) -> pd.Series:
-    """100 * (rate - reference) in bp, on the days that have both (percent each).
+def _spread(rate: pd.Series, reference: NDArray[np.float64]) -> pd.Series:
+    """100 * (rate - reference) in bp; percent each, by the days of the rate.
 
     Rates are published to the basis point at best; rounding to 1e-6 bp removes binary noise, so that a spread
     that did not move is exactly unmoved.
     """
-    both = reference.reindex(rate.index)
-    return (100 * (rate - both)).dropna().round(6)
+    return pd.Series((100 * (rate.to_numpy() - reference)).round(6), index=rate.index)
+
+
+def _over_administered(panel: Panel, name: str) -> pd.Series:
+    rate = panel.series(name)
+    return _spread(rate, administered_rate(panel, pd.DatetimeIndex(rate.index)))
+
+
+def _over_series(panel: Panel, name: str, reference: str) -> pd.Series:
+    rate = panel.series(name)
+    return _spread(rate, at(panel.series(reference), rate.index))
 
 
 @feature(inputs=["effr", "ioer", "iorb"], unit="bp", frequency="D")
@@ -65,7 +77,7 @@ def effr_iorb(panel: Panel) -> pd.Series:
     ----------
     Afonso, Giannone, La Spada and Williams (2022), Staff Report 1019, section 3.
     """
-    return spread(panel.series("effr"), administered_rate(panel))
+    return _over_administered(panel, "effr")
 
 
 @feature(inputs=["sofr", "ioer", "iorb"], unit="bp", frequency="D")
@@ -80,7 +92,7 @@ def sofr_iorb(panel: Panel) -> pd.Series:
     -------
     (T,) bp, from 2018-04
     """
-    return spread(panel.series("sofr"), administered_rate(panel))
+    return _over_administered(panel, "sofr")
 
 
 @feature(inputs=["tgcr", "ioer", "iorb"], unit="bp", frequency="D")
@@ -93,7 +105,7 @@ def tgcr_iorb(panel: Panel) -> pd.Series:
     -------
     (T,) bp, from 2018-04
     """
-    return spread(panel.series("tgcr"), administered_rate(panel))
+    return _over_administered(panel, "tgcr")
 
 
 @feature(inputs=["sofr", "effr"], unit="bp", frequency="D")
@@ -106,7 +118,7 @@ def sofr_effr(panel: Panel) -> pd.Series:
     -------
     (T,) bp; positive when repo is dearer than federal funds
     """
-    return spread(panel.series("sofr"), panel.series("effr"))
+    return _over_series(panel, "sofr", "effr")
 
 
 @feature(inputs=["sofr_p75", "sofr_p25"], unit="bp", frequency="D")
@@ -119,7 +131,7 @@ def sofr_spread_75_25(panel: Panel) -> pd.Series:
     -------
     (T,) bp, volume-weighted percentiles
     """
-    return spread(panel.series("sofr_p75"), panel.series("sofr_p25"))
+    return _over_series(panel, "sofr_p75", "sofr_p25")
 
 
 @feature(inputs=["sofr_p99", "sofr_p25"], unit="bp", frequency="D")
@@ -132,7 +144,7 @@ def sofr_spread_99_25(panel: Panel) -> pd.Series:
     -------
     (T,) bp, volume-weighted percentiles
     """
-    return spread(panel.series("sofr_p99"), panel.series("sofr_p25"))
+    return _over_series(panel, "sofr_p99", "sofr_p25")
 
 
 @feature(inputs=["effr", "target_lower"], unit="bp", frequency="D")
@@ -145,7 +157,7 @@ def effr_target_distance(panel: Panel) -> pd.Series:
     -------
     (T,) bp above the range's lower limit; the range is 25 bp wide
     """
-    return spread(panel.series("effr"), panel.series("target_lower"))
+    return _over_series(panel, "effr", "target_lower")
 
 
 @feature(inputs=["sofr", "target_upper"], unit="bp", frequency="D")
@@ -158,7 +170,7 @@ def sofr_target_distance(panel: Panel) -> pd.Series:
     -------
     (T,) bp; positive when SOFR is above the range
     """
-    return spread(panel.series("sofr"), panel.series("target_upper"))
+    return _over_series(panel, "sofr", "target_upper")
 
 
 @feature(inputs=["on_rrp_rate", "ioer", "iorb"], unit="bp", frequency="D")
@@ -173,4 +185,4 @@ def iorb_on_rrp_gap(panel: Panel) -> pd.Series:
     -------
     (T,) bp
     """
-    return spread(administered_rate(panel), panel.series("on_rrp_rate"))
+    return -_over_administered(panel, "on_rrp_rate")

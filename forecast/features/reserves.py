@@ -6,7 +6,7 @@ import pandas as pd
 
 from forecast.data.vintages import Panel
 from forecast.features.feature_set import feature
-from forecast.features.transforms import as_known, difference
+from forecast.features.transforms import as_known, at, difference
 
 
 @feature(inputs=["reserves_average"], unit="usd_bn")
@@ -66,7 +66,7 @@ def reserve_ratio(panel: Panel) -> pd.Series:
     ----------
     Afonso, Giannone, La Spada and Williams (2022), Staff Report 1019, section 3.
     """
-    return (100 * panel.series("reserves_average") / panel.series("bank_assets")).dropna()
+    return _percent_of(panel.series("reserves_average"), panel.series("bank_assets"))
 
 
 @feature(inputs=["reserves_average", "bank_assets"], unit="percent")
@@ -83,8 +83,7 @@ def reserve_ratio_known(panel: Panel) -> pd.Series:
     (T,) percent; every row divides by assets that were already public then, in today's revision
     """
     reserves = panel.series("reserves_average")
-    assets = as_known(panel, "bank_assets", pd.DatetimeIndex(reserves.index))
-    return (100 * reserves / assets).dropna()
+    return _percent_of(reserves, as_known(panel, "bank_assets", pd.DatetimeIndex(reserves.index)))
 
 
 @feature(inputs=["reserves_average", "bank_assets"], unit="pp")
@@ -115,7 +114,7 @@ def reserves_to_gdp(panel: Panel) -> pd.Series:
     Board and Desk statements place ample reserves at about 10 to 11 percent of GDP.
     """
     reserves = panel.series("reserves_average")
-    return (100 * reserves / as_known(panel, "gdp", pd.DatetimeIndex(reserves.index))).dropna()
+    return _percent_of(reserves, as_known(panel, "gdp", pd.DatetimeIndex(reserves.index)))
 
 
 @feature(inputs=["reserves_average", "deposits"], unit="percent")
@@ -134,4 +133,8 @@ def reserves_to_deposits(panel: Panel) -> pd.Series:
     ----------
     Lopez-Salido and Vissing-Jorgensen (2023), Reserve Demand, Interest Rate Control, and Quantitative Tightening.
     """
-    return (100 * panel.series("reserves_average") / panel.series("deposits")).dropna()
+    return _percent_of(panel.series("reserves_average"), panel.series("deposits"))
+
+
+def _percent_of(part: pd.Series, whole: pd.Series) -> pd.Series:
+    return (100 * part / at(whole, part.index)).dropna()

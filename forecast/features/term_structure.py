@@ -5,11 +5,13 @@ Constant-maturity par yields (H.15), percent, on the last published day of the r
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pandas as pd
 
 from forecast.data.vintages import Panel
 from forecast.features.feature_set import feature
-from forecast.features.transforms import difference, weekly
+from forecast.features.transforms import at, difference, weekly
 
 
 @feature(inputs=["treasury_3m"], unit="percent", frequency="D", weekly="last")
@@ -91,7 +93,7 @@ def yield_level(panel: Panel) -> pd.Series:
     ----------
     Diebold, Rudebusch and Aruoba (2006), The macroeconomy and the yield curve, section 2: empirical level.
     """
-    return ((panel.series("treasury_3m") + panel.series("treasury_2y") + panel.series("treasury_10y")) / 3).dropna()
+    return _combination(panel, {"treasury_3m": 1 / 3, "treasury_2y": 1 / 3, "treasury_10y": 1 / 3})
 
 
 @feature(inputs=["treasury_3m", "treasury_10y"], unit="pp", frequency="D", weekly="last")
@@ -108,7 +110,7 @@ def yield_slope(panel: Panel) -> pd.Series:
     ----------
     Diebold and Li (2006), Forecasting the term structure of government bond yields, section 2: empirical slope.
     """
-    return (panel.series("treasury_10y") - panel.series("treasury_3m")).dropna()
+    return _combination(panel, {"treasury_10y": 1, "treasury_3m": -1})
 
 
 @feature(inputs=["treasury_2y", "treasury_10y"], unit="pp", frequency="D", weekly="last")
@@ -121,7 +123,7 @@ def yield_slope_10y_2y(panel: Panel) -> pd.Series:
     -------
     (T,) percentage points
     """
-    return (panel.series("treasury_10y") - panel.series("treasury_2y")).dropna()
+    return _combination(panel, {"treasury_10y": 1, "treasury_2y": -1})
 
 
 @feature(inputs=["treasury_3m", "treasury_2y", "treasury_10y"], unit="pp", frequency="D", weekly="last")
@@ -138,8 +140,7 @@ def yield_curvature(panel: Panel) -> pd.Series:
     ----------
     Diebold and Li (2006), Forecasting the term structure of government bond yields, section 2: empirical curvature.
     """
-    ends = panel.series("treasury_3m") + panel.series("treasury_10y")
-    return (2 * panel.series("treasury_2y") - ends).dropna()
+    return _combination(panel, {"treasury_2y": 2, "treasury_3m": -1, "treasury_10y": -1})
 
 
 @feature(inputs=["term_premium_10y"], unit="percent", frequency="D", weekly="last")
@@ -173,3 +174,10 @@ def term_premium_10y_change(panel: Panel) -> pd.Series:
     (T,) percentage points a week
     """
     return difference(weekly(panel.series("term_premium_10y"), "last"))
+
+
+def _combination(panel: Panel, weights: Mapping[str, float]) -> pd.Series:
+    """Weighted sum of yields on the days of the first; missing where one of them is."""
+    days = panel.series(next(iter(weights))).index
+    total = sum(weight * at(panel.series(name), days) for name, weight in weights.items())
+    return pd.Series(total, index=days)

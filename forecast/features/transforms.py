@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from forecast.calendar import NEW_YORK, business_calendar, period_end, released_at
+from forecast.calendar import RELEASE_RULES, business_calendar, period_end
 from forecast.data.catalog import SeriesSpec
 from forecast.data.vintages import Panel
 from forecast.errors import UsageError
@@ -103,10 +103,26 @@ def lag(series: pd.Series, weeks: int) -> pd.Series:
     return series.set_axis(series.index + pd.Timedelta(days=7 * weeks))
 
 
+def at(series: pd.Series, periods: pd.Index) -> NDArray[np.float64]:
+    """Values of a series at the periods asked for, in order; missing where it has none.
+
+    What ``series.reindex(periods).to_numpy()`` gives, for rising periods and several times faster.
+    """
+    return _at(series.to_numpy(dtype=float), series.index.to_numpy(), periods.to_numpy())
+
+
+def _at(
+    values: NDArray[np.float64], labels: NDArray[np.datetime64], wanted: NDArray[np.datetime64]
+) -> NDArray[np.float64]:
+    if not len(labels):
+        return np.full(len(wanted), np.nan)
+    position = np.minimum(np.searchsorted(labels, wanted), len(labels) - 1)
+    return np.where(labels[position] == wanted, values[position], np.nan)
+
+
 def difference(series: pd.Series, weeks: int = 1) -> pd.Series:
     """x(t) - x(t - weeks), same unit. ``series`` is weekly; missing weeks stay missing."""
-    before = _earlier(series, _days(series.index) - np.timedelta64(7 * weeks, "D"), _days(series.index))
-    return (series - before).dropna()
+    return (series - at(series, series.index - pd.Timedelta(days=7 * weeks))).dropna()
 
 
 def growth(series: pd.Series, months: int = 12) -> pd.Series:
@@ -114,16 +130,8 @@ def growth(series: pd.Series, months: int = 12) -> pd.Series:
 
     Matched by date, not by position: a month that was never published leaves its successors' growth alone.
     """
-    month = _days(series.index).astype("datetime64[M]")
-    return (100 * (series / _earlier(series, month - months, month) - 1)).dropna()
-
-
-def _earlier(
-    series: pd.Series, wanted: NDArray[np.datetime64], labels: NDArray[np.datetime64]
-) -> NDArray[np.float64]:
-    """Values of ``series`` at the labels wanted; missing where there is none. Labels rise."""
-    position = np.searchsorted(labels, wanted)
-    return np.where(labels[position] == wanted, series.to_numpy(dtype=float)[position], np.nan)
+    month = series.index.to_numpy().astype("datetime64[M]")
+    return (100 * (series / _at(series.to_numpy(dtype=float), month, month - months) - 1)).dropna()
 
 
 def expanding_standardise(series: pd.Series, minimum: int = 52) -> pd.Series:
@@ -178,17 +186,16 @@ def carried(series: pd.Series, spec: SeriesSpec, periods: pd.DatetimeIndex) -> p
     deadline = periods.to_numpy() + np.timedelta64(24 + 17, "h")
     position = np.searchsorted(released, deadline, side="right") - 1
     latest = np.maximum(position, 0)
-    age = (periods.to_numpy().astype("M8[D]") - ends[latest]).astype("int64")
+    age = (periods.to_numpy() - ends[latest]) // np.timedelta64(1, "D")
     fresh = (position >= 0) & (age <= _LONGEST_CARRY.get(spec.frequency, _LONGEST_CARRY_OF_SHORT_PERIODS))
     return pd.Series(np.where(fresh, series.to_numpy(dtype=float)[latest], np.nan), index=periods, name=series.name)
 
 
 @lru_cache(maxsize=64)
 def _clock(rule: str, frequency: str, periods: bytes) -> tuple[NDArray[np.datetime64], NDArray[np.datetime64]]:
-    """Release times (New York, naive, never falling) and last days of periods. Time zones are slow; origins repeat."""
-    index = pd.DatetimeIndex(np.frombuffer(periods, "M8[us]"))
-    released = released_at(rule, index, frequency).tz_convert(NEW_YORK).tz_localize(None).to_numpy()
-    return np.maximum.accumulate(released), period_end(index, frequency)
+    """Release times (New York, never falling) and last days of periods; the next origin mostly asks for the same."""
+    ends = period_end(np.frombuffer(periods, "M8[us]"), frequency)
+    return np.maximum.accumulate(RELEASE_RULES[rule].local(ends)), ends
 
 
 def _days(index: pd.Index) -> NDArray[np.datetime64]:

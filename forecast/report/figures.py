@@ -168,7 +168,8 @@ def pit_histograms(
     horizons = sorted({horizon for _, horizon in histograms})
 
     def draw(figure: Any) -> None:
-        axes = _bare_axes(figure)
+        axes = figure.subplots()
+        axes.set_axis_off()
         for column, horizon in enumerate(horizons):
             axes.text(1.15 * column + 0.5, 0.3, weeks_ahead(horizon), ha="center")
             for row, model in enumerate(models):
@@ -296,12 +297,6 @@ def _line(axes: Any, x: Any, y: Any, look: Look, **options: Any) -> None:
     (line,) = axes.plot(x, y, color=look.mark, **options)
     if look.dashes:
         line.set_dashes([float(number) for number in look.dashes.split()])
-
-
-def _bare_axes(figure: Any) -> Any:
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.set_axis_off()
-    return axes
 
 
 def weeks_ahead(horizon: int) -> str:

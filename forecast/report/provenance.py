@@ -152,6 +152,7 @@ def failures(cells: pd.DataFrame) -> tuple[Table | None, int]:
     if missing.empty:
         return None, 0
     keys = ["model", "conditioning", "status", "reason"]
+    missing = missing.assign(reason=missing["reason"].fillna("").astype(str))
     grouped = missing.groupby(keys, sort=False)["origin"].agg(["size", "min", "max"]).reset_index()
     grouped = grouped.sort_values("size", ascending=False, kind="stable")
     rows = tuple(

@@ -46,12 +46,10 @@ def draw_response(answer: ImpulseResponse) -> Figure:
 def _label(axes: Any, answer: ImpulseResponse) -> None:
     asked = answer.question
     axes.set_title(f"{asked.response} after a {answer.shock}", loc="left", fontweight="bold", pad=22)
-    sample = (
-        f"Weeks {answer.first:%d %b %Y} to {answer.last:%d %b %Y}. A correlation, not a cause. Bands hold week by week."
-    )
+    sample = f"Weeks {answer.first:%d %b %Y} to {answer.last:%d %b %Y}. A correlation, not a cause. Bands hold for each week by itself."
     axes.text(0, 1.025, sample, transform=axes.transAxes, fontsize=8.5, color="#555555")
     axes.set_xlabel("weeks after the rise")
-    axes.set_ylabel(f"change in {asked.response}, {answer.unit.label}")
+    axes.set_ylabel(f"response of {asked.response}, {answer.unit.label}")
     axes.margins(x=0.01)
     axes.xaxis.get_major_locator().set_params(integer=True, nbins=14, steps=[1, 2, 4, 10])
     axes.spines[["top", "right"]].set_visible(False)

@@ -172,9 +172,6 @@ def _demand_files(units: Mapping[str, Unit], paths: Sequence[Path]) -> None:
             raise UnknownNameError(f"--unit {key}: the folder holds no file of that series.{hint}")
 
 
-# ------------------------------------------------------------------------------- manifest
-
-
 def _manifest(path: Path) -> list[Row]:
     """Rows of the manifest, none if there is no manifest."""
     if not path.exists():
@@ -186,6 +183,16 @@ def _manifest(path: Path) -> list[Row]:
             "A manifest of series has the columns series_id, units, as_of and, with several files a series, file."
         )
     return [{key: (value or "").strip() for key, value in row.items() if key} for row in reader]
+
+
+def manifest_row(path: Path) -> Row:
+    """What the manifest beside a file says of it; empty if it says nothing.
+
+    Raises
+    ------
+    DataError : the manifest cannot be read, or has several rows for the file
+    """
+    return _request(path, _manifest(path.parent / MANIFEST)).row
 
 
 def _request(path: Path, rows: Sequence[Row]) -> _Request:
@@ -221,9 +228,6 @@ def _not_a_series(request: _Request, specs: Mapping[str, SeriesSpec]) -> str:
         return ""
     close = difflib.get_close_matches(request.key, specs, n=1, cutoff=0.8)
     return "not in the catalogue" + (f"; is it {close[0]}?" if close else "")
-
-
-# ------------------------------------------------------------------------------- one file
 
 
 def _read(request: _Request, spec: SeriesSpec, override: Unit | None) -> SeriesFile:

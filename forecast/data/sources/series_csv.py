@@ -25,7 +25,7 @@ _EMPTY = frozenset({"", ".", "NA", "ND"})
 
 
 def parse_series(content: bytes, *, where: str) -> tuple[list[int], Periods, NDArray[np.float64]]:
-    """Lines, days and values of a series file: a header, then date and value by position.
+    """Lines, days and values of a series file.
 
     An empty cell, ".", "NA" and "ND" are NaN: present but empty.
 
@@ -33,21 +33,38 @@ def parse_series(content: bytes, *, where: str) -> tuple[list[int], Periods, NDA
     ------
     DataError : anything else that is not a day and a finite number; names file, line and remedy
     """
-    text = decode(content, where)
-    rows = [(number, row) for number, row in csv_rows(text, where) if any(cell.strip() for cell in row)]
+    rows = _two_columns(content, where)
+    days = [parse_day(first, f"{where}, line {line}") for line, first, _ in rows]
+    values = [_parse_value(second, f"{where}, line {line}") for line, _, second in rows]
+    return [line for line, _, _ in rows], np.array(days, dtype="datetime64[D]"), np.array(values, dtype=np.float64)
+
+
+def parse_days(content: bytes, *, where: str) -> tuple[Periods, Periods]:
+    """Both columns of a calendar file: periods and the days that belong to them.
+
+    Raises
+    ------
+    DataError : a cell is not a day; names file, line and remedy
+    """
+    rows = _two_columns(content, where)
+    periods = [parse_day(first, f"{where}, line {line}") for line, first, _ in rows]
+    days = [parse_day(second, f"{where}, line {line}") for line, _, second in rows]
+    return np.array(periods, dtype="datetime64[D]"), np.array(days, dtype="datetime64[D]")
+
+
+def _two_columns(content: bytes, where: str) -> list[tuple[int, str, str]]:
+    """Line number and both cells of every row below the header."""
+    rows = [(line, row) for line, row in csv_rows(decode(content, where), where) if any(cell.strip() for cell in row)]
     if not rows:
         raise DataError(f"{where}: the file is empty. Fetch it again.")
     if _DAY.fullmatch(rows[0][1][0].strip()):
         raise DataError(f"{where}, line {rows[0][0]}: no header. Put 'date,value' on the first line.")
+    for line, row in rows:
+        if len(row) != 2:
+            raise DataError(f"{where}, line {line}: {len(row)} columns instead of two. Keep only date and value.")
     if len(rows) == 1:
         raise DataError(f"{where}: a header and no values. Fetch it again.")
-    for number, row in rows:
-        if len(row) != 2:
-            raise DataError(f"{where}, line {number}: {len(row)} columns instead of two. Keep only date and value.")
-    lines = [number for number, _ in rows[1:]]
-    days = [parse_day(row[0].strip(), f"{where}, line {number}") for number, row in rows[1:]]
-    values = [_parse_value(row[1].strip(), f"{where}, line {number}") for number, row in rows[1:]]
-    return lines, np.array(days, dtype="datetime64[D]"), np.array(values, dtype=np.float64)
+    return [(line, row[0].strip(), row[1].strip()) for line, row in rows[1:]]
 
 
 def decode(content: bytes, where: str) -> str:

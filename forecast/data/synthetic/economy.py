@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from scipy.signal import lfilter
 
-from forecast.calendar import Days, as_days, business_calendar
+from forecast.calendar import Days, business_calendar
 from forecast.errors import UsageError
 
 type Array = NDArray[np.float64]
@@ -96,7 +95,7 @@ class Economy:
     sigma: float = 0.8
     persistence: float = 0.7
     repo_slope: float = 1.8
-    comfort: float = 2.0
+    comfort: float = 2.2
     duration_effect: float = 8.0
 
     def __post_init__(self) -> None:
@@ -108,8 +107,8 @@ class Economy:
     @property
     def last_day(self) -> np.datetime64:
         """The last day simulated."""
-        months = round(12 * self.years)
-        return (FIRST_DAY.astype("datetime64[M]") + months).astype("datetime64[D]") - np.timedelta64(1, "D")
+        after = FIRST_DAY.astype("datetime64[M]") + np.timedelta64(round(12 * self.years), "M")
+        return np.datetime64(after.astype("datetime64[D]") - np.timedelta64(1, "D"))
 
     def streams(self) -> dict[str, np.random.Generator]:
         """One independent generator a component."""
@@ -131,7 +130,7 @@ def decimal_years(days: Days) -> Array:
 def along(days: Days, knots: Knots) -> Array:
     """Straight lines through (decimal year, value), flat beyond both ends."""
     times, values = zip(*knots, strict=True)
-    return np.interp(decimal_years(days), times, values)
+    return np.asarray(np.interp(decimal_years(days), times, values))
 
 
 def first_on_or_after(days: Days, dates: Days) -> NDArray[np.bool_]:
@@ -155,15 +154,3 @@ def softplus(z: Array) -> Array:
 def logistic(z: Array) -> Array:
     """1 / (1 + exp(-z)) without overflow."""
     return 0.5 * (1.0 + np.tanh(0.5 * z))
-
-
-def every_day(values: Array, days: Days, last: np.datetime64) -> tuple[Array, pd.DatetimeIndex]:
-    """Business days to calendar days: a day without business keeps the value of the business day before."""
-    calendar = np.arange(days[0], last + np.timedelta64(1, "D"))
-    position = np.searchsorted(days, calendar, side="right") - 1
-    return values[position], pd.DatetimeIndex(calendar).as_unit("us")
-
-
-def days_from(dates: Sequence[str]) -> Days:
-    """ISO dates as days."""
-    return as_days(list(dates))

@@ -11,7 +11,16 @@ GDP: Knots = (
     (2006.0, 13600), (2008.5, 14800), (2009.3, 14400), (2014.8, 17900), (2019.9, 21900), (2020.2, 21700), (2020.35, 19900),
     (2020.65, 21700), (2021.8, 24600), (2023.0, 27200), (2025.5, 30400), (2028.0, 34000),
 )  # fmt: skip
-PRICES: Knots = ((2006.0, 199), (2008.55, 219), (2009.0, 212), (2016.0, 238), (2020.3, 257), (2022.5, 295), (2025.5, 321), (2028.0, 342))
+PRICES: Knots = (
+    (2006.0, 199),
+    (2008.55, 219),
+    (2009.0, 212),
+    (2016.0, 238),
+    (2020.3, 257),
+    (2022.5, 295),
+    (2025.5, 321),
+    (2028.0, 342),
+)
 UNEMPLOYMENT: Knots = (
     (2006.0, 4.7), (2008.0, 5.0), (2009.8, 9.9), (2015.0, 5.6), (2020.15, 3.6), (2020.3, 13.5), (2020.8, 7.0), (2022.2, 3.7),
     (2025.5, 4.2),
@@ -49,7 +58,7 @@ def money(currency: Array, deposits: Array) -> Array:
 def revised(times: Array, values: Array, benchmark: float, rng: np.random.Generator, *, error: float) -> Array:
     """Values as first published since the last benchmark: their error grows with the time since then.
 
-        first(t) = final(t) * (1 + error * z * (t - benchmark)),  t in years, t > benchmark
+    first(t) = final(t) * (1 + error * z * (t - benchmark)),  t in years, t > benchmark
     """
     drift = error * float(rng.standard_normal())
     return values * (1 + drift * np.maximum(times - benchmark, 0.0))

@@ -25,6 +25,7 @@ CALM = 0.10
 REPO_PREMIUM = {"sofr": -1.5, "tgcr": -3.2}  # bp over alpha
 REPO_SIGMA = 1.0  # bp, daily, of the part of repo rates that is their own
 SPIKE = 6.0  # bp of SOFR per percentage point of scarcity on a quarter end
+SPIKE_WIDTH = 1.5  # percentage points over which spikes set in: tails feel scarcity before the middle does
 SPIKE_IN_FED_FUNDS = 0.06
 
 
@@ -38,11 +39,12 @@ def curve_slope(ratio: Array, kink: Array, beta: float, tau: float) -> Array:
     return -beta * logistic((kink - ratio) / tau)
 
 
-def kink_path(economy: Economy, size: int, rng: np.random.Generator) -> Array:
+def kink_path(economy: Economy, days: Days, rng: np.random.Generator) -> Array:
     """Percent of bank assets: a walk pulled home within years, that starts lower, before liquidity rules.
 
     Weekly steps have a standard deviation of about 0.05 percentage points.
     """
+    size = len(days)
     home = 0.5 ** (1 / (4 * 250))  # half-life of four years
     wander = ar1(0.022 * rng.standard_normal(size), home) - 1.5 * home ** np.arange(size)
     return economy.kink + (wander if economy.drifting_kink else np.zeros(size))
@@ -61,7 +63,9 @@ def alpha_path(economy: Economy, days: Days, rng: np.random.Generator) -> tuple[
     return level, steps
 
 
-def volatility(economy: Economy, days: Days, ratio: Array, kink: Array, rng: np.random.Generator) -> tuple[Array, Array]:
+def volatility(
+    economy: Economy, days: Days, ratio: Array, kink: Array, rng: np.random.Generator
+) -> tuple[Array, Array]:
     """Standard deviations of the daily noise, bp: of fed funds, and of the own part of repo rates."""
     log_sigma = ar1(0.06 * rng.standard_normal(len(days)), 0.985)
     if not economy.stochastic_volatility:
@@ -80,20 +84,33 @@ def pressure(days: Days) -> Array:
     year_end = ends & (days.astype("datetime64[M]").astype(np.int64) % 12 == 11)
     tax = first_on_or_after(days, tax_dates(days[0], days[-1]))
     coupons = first_on_or_after(days, coupon_settlement_dates(days[0], days[-1]))
-    return 1.0 * ends + 0.6 * year_end + 0.5 * tax + 0.3 * coupons + 0.4 * (tax & coupons)
+    return np.asarray(1.0 * ends + 0.6 * year_end + 0.5 * tax + 0.3 * coupons + 0.4 * (tax & coupons))
 
 
 def spike_path(economy: Economy, days: Days, ratio: Array, kink: Array, rng: np.random.Generator) -> Array:
     """Jumps of SOFR, bp: calendar pressure times scarcity, and one seizure of the market when reserves are scarcest."""
-    scarcity = softplus(kink - ratio)
+    scarcity = SPIKE_WIDTH * softplus((kink - ratio) / SPIKE_WIDTH)
     jump = SPIKE * pressure(days) * scarcity * np.exp(0.45 * rng.standard_normal(len(days)) - 0.1)
     seizure = rng.uniform(0.8, 1.2)
     position = int(np.searchsorted(days, SEIZURE))
     if position < len(days) - 1:
         # The tax day opens the gap and the day after it closes the market.
         jump[position] = max(jump[position], 12.0 * scarcity[position])
-        jump[position + 1] = 80.0 * scarcity[position] * seizure
+        jump[position + 1] = 65.0 * scarcity[position] * seizure
     return ar1(jump, 0.35) if economy.spikes else np.zeros(len(days))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Demand:
+    """Where the market stands on its curve, by business day.
+
+    ratio, kink : (T,) percent of bank assets
+    alpha       : (T,) bp
+    """
+
+    ratio: Array
+    kink: Array
+    alpha: Array
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,18 +128,16 @@ class Spreads:
     spikes: Array
 
 
-def spreads(
-    economy: Economy, days: Days, ratio: Array, kink: Array, alpha: Array, sigma: tuple[Array, Array], streams: Streams
-) -> Spreads:
+def spreads(economy: Economy, days: Days, demand: Demand, sigma: tuple[Array, Array], *, streams: Streams) -> Spreads:
     """Spreads that share one kink: fed funds, and repo with a steeper slope and more noise of its own."""
     common = _noise(sigma[0], economy.persistence, streams["fed_funds"])
     own = _noise(sigma[1], economy.persistence, streams["repo"])
     other = 0.4 * _noise(sigma[1], economy.persistence, streams["repo"])
-    bend = curve(ratio, kink, economy.beta, economy.tau)
-    spikes = spike_path(economy, days, ratio, kink, streams["spikes"])
+    bend = curve(demand.ratio, demand.kink, economy.beta, economy.tau)
+    spikes = spike_path(economy, days, demand.ratio, demand.kink, streams["spikes"])
     in_fed_funds = SPIKE_IN_FED_FUNDS * spikes
-    effr = alpha + bend + in_fed_funds + common
-    repo = alpha + economy.repo_slope * bend + spikes + common + own
+    effr = demand.alpha + bend + in_fed_funds + common
+    repo = demand.alpha + economy.repo_slope * bend + spikes + common + own
     sofr, tgcr = repo + REPO_PREMIUM["sofr"], repo + REPO_PREMIUM["tgcr"] + other - 0.1 * spikes
     return Spreads(effr, sofr, np.minimum(tgcr, sofr), bend, in_fed_funds)
 
@@ -132,7 +147,9 @@ def _noise(sigma: Array, persistence: float, rng: np.random.Generator) -> Array:
     return ar1(scale * sigma * rng.standard_normal(len(sigma)), persistence)
 
 
-def percentiles(median: Array, ratio: Array, kink: Array, rng: np.random.Generator, *, width: float) -> dict[str, Array]:
+def percentiles(
+    median: Array, ratio: Array, kink: Array, rng: np.random.Generator, *, width: float
+) -> dict[str, Array]:
     """Volume-weighted percentiles around a median, same unit (bp); always in order, wider where reserves are scarce."""
     scarcity = 1 + 0.4 * softplus(kink - ratio)
     gaps = width * scarcity * np.exp(0.25 * rng.standard_normal((4, len(median))))

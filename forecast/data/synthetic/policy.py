@@ -6,7 +6,7 @@ a few percent. Amounts are USD billions a month; ``lengthening`` counts in ten-y
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -46,13 +46,13 @@ class Step:
 PROGRAMMES: tuple[tuple[tuple[str, str, float, float, float, float], ...], ...] = (
     (
         ("2008-11-25", "2009-01-05", 0, 60, 0, 10),
-        ("2009-03-18", "2009-03-25", 40, 95, 0, 8),
+        ("2009-03-18", "2009-03-25", 46, 95, 0, 8),
         ("2009-09-23", "2009-11-02", 0, 55, 0, 5),
         ("2010-03-16", "2010-04-01", 0, 0, 0, 12),
     ),
     (
         ("2010-08-10", "2010-08-17", 12, -12, 0, 12),
-        ("2010-11-03", "2010-11-12", 87, -12, 0, 8),
+        ("2010-11-03", "2010-11-12", 95, -12, 0, 8),
         ("2011-06-22", "2011-07-01", 8, -8, 0, 12),
         ("2011-09-21", "2011-10-03", 0, 0, 25, 9),
         ("2012-06-20", "2012-07-02", 0, 0, 25, 6),
@@ -66,25 +66,25 @@ PROGRAMMES: tuple[tuple[tuple[str, str, float, float, float, float], ...], ...] 
         ("2014-10-29", "2014-11-03", 0, 0, 0, 24),
     ),
     (
-        ("2017-06-14", "2017-10-02", -6, -4, 0, 24),
-        ("2017-06-14", "2018-01-02", -12, -8, 0, 24),
-        ("2017-06-14", "2018-04-02", -18, -12, 0, 24),
-        ("2017-06-14", "2018-07-02", -24, -15, 0, 24),
-        ("2017-06-14", "2018-10-01", -30, -16, 0, 24),
+        ("2017-06-14", "2017-10-02", -5, -4, 0, 15),
+        ("2017-06-14", "2018-01-02", -10, -7, 0, 15),
+        ("2017-06-14", "2018-04-02", -15, -10, 0, 15),
+        ("2017-06-14", "2018-07-02", -20, -13, 0, 15),
+        ("2017-06-14", "2018-10-01", -25, -15, 0, 15),
         ("2019-03-20", "2019-05-01", -15, -17, 0, 5),
         ("2019-07-31", "2019-08-01", 17, -17, 0, 24),
         ("2019-10-11", "2019-10-15", 77, -17, -36, 6),
     ),
     (
-        ("2020-03-15", "2020-03-16", 560, 170, 0, 4),
+        ("2020-03-15", "2020-03-16", 560, 170, 0, 3),
         ("2020-06-10", "2020-06-12", 80, 40, 0, 18),
         ("2021-11-03", "2021-11-15", 65, 32, 0, 6),
         ("2021-12-15", "2022-01-14", 35, 18, 0, 2),
         ("2022-01-26", "2022-03-10", 0, 0, 0, 6),
     ),
     (
-        ("2022-05-04", "2022-06-01", -30, -13, 0, 36),
-        ("2022-05-04", "2022-09-01", -60, -17, 0, 36),
+        ("2022-05-04", "2022-06-01", -30, -13, 0, 24),
+        ("2022-05-04", "2022-09-01", -60, -17, 0, 24),
         ("2024-05-01", "2024-06-03", -25, -16, 0, 12),
         ("2025-03-19", "2025-04-01", -5, -16, 0, 12),
         ("2025-10-29", "2025-12-01", 16, -16, -10, 24),
@@ -167,7 +167,7 @@ def _on_settlement_days(days: Days, cumulative: Array) -> Array:
 
 def _crisis_sales(days: Days) -> Array:
     """Before purchases began: Treasuries grow with currency, and are sold in 2008 to make room for loans."""
-    return along(days, ((2006.0, 745), (2007.8, 780), (2008.5, 480), (2010.0, 475)))
+    return along(days, ((2006.0, 750), (2007.8, 785), (2008.5, 490), (2010.0, 480)))
 
 
 def expected_stock(days: Days, steps: tuple[Step, ...], duration: Array) -> Array:
@@ -284,8 +284,3 @@ def _by_date(days: Days, levels: tuple[tuple[str, float], ...]) -> Array:
     starts = np.array([start for start, _ in levels], dtype="datetime64[D]")
     values = np.array([np.nan, *(value for _, value in levels)])
     return values[np.searchsorted(starts, days, side="right")]
-
-
-def without(steps: tuple[Step, ...], announced: np.datetime64) -> tuple[Step, ...]:
-    """The schedule as if nothing had been announced from that day on."""
-    return tuple(replace(step) for step in steps if step.announced < announced)

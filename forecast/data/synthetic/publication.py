@@ -7,10 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from forecast.calendar import Days, released_at
+from forecast.calendar import period_end, released_at
 from forecast.data.catalog import Catalog, SeriesSpec
-from forecast.data.synthetic.economy import Array, Economy, decimal_years, every_day
+from forecast.data.synthetic.economy import Array, Economy, decimal_years
 from forecast.data.synthetic.macro import revised
+from forecast.data.synthetic.policy import PolicyRates
 from forecast.data.vintages import VintageTable, end_of_day
 
 # First days of series whose market or publication is younger than the simulation.
@@ -22,54 +23,84 @@ FIRST_PUBLISHED = {
     "bgcr": "2014-08-22",
     "obfr": "2016-03-01",
 }
+AVERAGED = ("reserves", "tga", "currency", "reverse_repo", "foreign_rrp", "other_reverse_repo", "other_deposits")
 REVISED = {"bank_assets": 0.004, "gdp": 0.004}  # standard deviation of the error a year after a benchmark
 BENCHMARK_MONTH = 10
+ONE_RATE_ON_RESERVES = pd.Timestamp("2021-07-29")
 
 
-def to_basis_point(rate: Array) -> Array:
-    """Percent, rounded to the whole basis point."""
-    return np.asarray(np.round(rate, 2))
+def rates_as_published(rates: dict[str, Array], *, rounding: bool) -> dict[str, Array]:
+    """Rates and yields in percent, in whole basis points if the economy rounds."""
+    return {name: np.round(rate, 2) for name, rate in rates.items()} if rounding else rates
+
+
+def policy_announcements(rates: PolicyRates) -> dict[str, pd.Series]:
+    """Target range and rates on reserves, percent, every calendar day; the catalogue says when each begins.
+
+    The rate on excess reserves ends the day before the rate on reserve balances begins.
+    """
+    index = pd.DatetimeIndex(rates.days).as_unit("us")
+    on_reserves = pd.Series(rates.on_reserves.round(2), index=index)
+    return {
+        "target_upper": pd.Series(rates.upper, index=index),
+        "target_lower": pd.Series(rates.lower, index=index),
+        "ioer": on_reserves[index < ONE_RATE_ON_RESERVES],
+        "iorb": on_reserves[index >= ONE_RATE_ON_RESERVES],
+    }
+
+
+def every_day(frame: pd.DataFrame, last: np.datetime64) -> pd.DataFrame:
+    """Business days to calendar days: a day without business keeps the value of the business day before."""
+    return frame.reindex(pd.date_range(frame.index[0], last, freq="D", unit="us"), method="ffill")
+
+
+def wednesdays(frame: pd.DataFrame, last: np.datetime64) -> dict[str, pd.Series]:
+    """Levels on Wednesdays of business-day columns, by name."""
+    daily = every_day(frame, last)
+    levels = daily[pd.DatetimeIndex(daily.index).dayofweek == 2]
+    return {str(name): column for name, column in levels.items()}
+
+
+def week_averages(frame: pd.DataFrame, last: np.datetime64) -> dict[str, pd.Series]:
+    """Means of business-day columns over whole reserve weeks, by Wednesday and name.
+
+    As the Federal Reserve averages: over the seven days from Thursday to Wednesday, where a day without business
+    counts as the business day before.
+    """
+    daily = every_day(frame, last)
+    first = int(np.argmax(pd.DatetimeIndex(daily.index).dayofweek == 3))
+    weeks = (len(daily) - first) // 7
+    means = daily.to_numpy()[first : first + 7 * weeks].reshape(weeks, 7, -1).mean(axis=1)
+    averages = pd.DataFrame(means, index=daily.index[first + 6 :: 7][:weeks], columns=daily.columns)
+    return {str(name): column for name, column in averages.items()}
+
+
+def period_averages(frame: pd.DataFrame, last: np.datetime64, frequency: str) -> dict[str, pd.Series]:
+    """Means of business-day columns over whole months (``M``) or quarters (``Q``), by their first day and name."""
+    means = every_day(frame, last).resample(f"{frequency}S").mean()
+    whole = period_end(means.index, frequency) <= last
+    return {str(name): column for name, column in means[whole].items()}
 
 
 def weekly_statement(sheet: pd.DataFrame, last: np.datetime64) -> dict[str, pd.Series]:
     """Items of the balance sheet as the weekly statement names them, usd_bn, by Wednesday.
 
-    An average covers the seven days from Thursday to Wednesday, a day without business counting as the business
-    day before. ``other_deposits_wednesday`` holds everything else on the liability side, capital included, so that
+    ``other_deposits`` holds everything else on the liability side, capital included, so that on Wednesdays
 
         total_assets = currency + reverse_repo + tga + other_deposits + reserves
-        total_assets = securities + premiums + repo + loans
+        total_assets = treasuries + mbs + premiums + repo + loans
+
+    add up exactly, and ``reverse_repo`` = ``other_reverse_repo`` (overnight) + ``foreign_rrp``.
     """
-    values, days = every_day(sheet.to_numpy(), sheet.index.to_numpy().astype("datetime64[D]"), last)
-    daily = pd.DataFrame(values, index=days, columns=sheet.columns)
     # Sums are rounded to the million, which the items are: no dust of floating point is published.
-    daily["reverse_repo"] = (daily["on_rrp"] + daily["foreign_rrp"]).round(3)
-    daily["securities"] = (daily["treasuries"] + daily["mbs"]).round(3)
-    daily["total_assets"] = (daily["securities"] + daily["premiums"] + daily["repo"] + daily["loans"]).round(3)
-    level = daily[daily.index.dayofweek == 2]
-    average = week_averages(daily)
-    named = {f"{item}_wednesday": level[item] for item in daily.columns if item not in ("on_rrp", "other")}
-    named |= {"other_deposits_wednesday": level["other"], "other_reverse_repo_wednesday": level["on_rrp"]}
-    named |= {f"{item}_average": average[item] for item in ("reserves", "tga", "currency", "reverse_repo", "foreign_rrp")}
-    return named | {"other_deposits_average": average["other"], "other_reverse_repo_average": average["on_rrp"]}
-
-
-def week_averages(daily: pd.DataFrame) -> pd.DataFrame:
-    """Means over whole weeks from Thursday to Wednesday of calendar days, by Wednesday."""
-    first = int(np.argmax(daily.index.dayofweek == 3))
-    weeks = (len(daily) - first) // 7
-    blocks = daily.to_numpy()[first : first + 7 * weeks].reshape(weeks, 7, -1)
-    return pd.DataFrame(blocks.mean(axis=1), index=daily.index[first + 6 :: 7][:weeks], columns=daily.columns)
-
-
-def by_period(values: Array, days: Days, last: np.datetime64, unit: str) -> pd.Series:
-    """Means over whole months (``M``) or quarters (``Q``), by their first day."""
-    calendar_values, calendar = every_day(values, days, last)
-    series = pd.Series(calendar_values, index=calendar)
-    means = series.resample("MS" if unit == "M" else "QS").mean()
-    months = 1 if unit == "M" else 3
-    whole = means.index + pd.DateOffset(months=months) <= pd.Timestamp(last) + pd.Timedelta(days=1)
-    return means[whole]
+    items = sheet.rename(columns={"on_rrp": "other_reverse_repo", "other": "other_deposits"}).assign(
+        reverse_repo=(sheet["on_rrp"] + sheet["foreign_rrp"]).round(3),
+        securities=(sheet["treasuries"] + sheet["mbs"]).round(3),
+        total_assets=sheet[["treasuries", "mbs", "premiums", "repo", "loans"]].sum(axis=1).round(3),
+    )
+    level = {f"{item}_wednesday": values for item, values in wednesdays(items, last).items()}
+    average = {f"{item}_average": values for item, values in week_averages(items[list(AVERAGED)], last).items()}
+    return level | average
 
 
 def tables(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from forecast.calendar import Days
-from forecast.data.synthetic.economy import Array, Knots, along, ar1, decimal_years
+from forecast.data.synthetic.economy import Array, Knots, along, ar1
 
 MATURITIES = {
     "treasury_3m": 0.25,
@@ -19,7 +19,15 @@ MATURITIES = {
     "treasury_20y": 20.0,
     "treasury_30y": 30.0,
 }
-NEUTRAL: Knots = ((2006.0, 4.3), (2009.0, 4.2), (2012.5, 3.0), (2020.0, 2.1), (2021.0, 2.2), (2023.0, 2.9), (2025.5, 3.4))
+NEUTRAL: Knots = (
+    (2006.0, 4.3),
+    (2009.0, 4.2),
+    (2012.5, 3.0),
+    (2020.0, 2.1),
+    (2021.0, 2.2),
+    (2023.0, 2.9),
+    (2025.5, 3.4),
+)
 # Speeds, a year, at which the short rate is expected to reach the outlook and the outlook the neutral rate.
 FAST, SLOW = 1.2, 0.2
 TERM_PREMIUM = 0.95  # percent, 10-year, at the duration held in 2006
@@ -31,7 +39,7 @@ def duration_effect(expected: Array, gdp: Array, per_percent: float) -> Array:
     effect(t) = -per_percent * 100 * (S(t) / GDP(t) - S(0) / GDP(0))
     """
     share = 100 * expected / gdp
-    return -per_percent * (share - share[0])
+    return np.asarray(-per_percent * (share - share[0]))
 
 
 def term_profile(maturity: float) -> float:
@@ -57,7 +65,9 @@ def yield_curve(days: Days, policy: Array, outlook: Array, effect: Array, rng: n
     premium = TERM_PREMIUM + effect / 100 + ar1(0.035 * rng.standard_normal(size), 0.993)
     result = {"term_premium_10y": premium}
     for name, maturity in MATURITIES.items():
-        expected = neutral + (theta - neutral) * _loading(SLOW * maturity) + (policy - theta) * _loading(FAST * maturity)
+        expected = (
+            neutral + (theta - neutral) * _loading(SLOW * maturity) + (policy - theta) * _loading(FAST * maturity)
+        )
         own = 0.012 * rng.standard_normal(size)
         result[name] = _above_zero(expected + term_profile(maturity) * premium + own)
     return result
@@ -70,8 +80,3 @@ def _loading(z: float) -> float:
 def _above_zero(rate: Array) -> Array:
     """Nobody holds a bill below a few hundredths of a percent when cash pays zero."""
     return 0.02 + 0.06 * np.logaddexp(0.0, (rate - 0.02) / 0.06)
-
-
-def is_increasing_in_time(days: Days) -> bool:
-    """Days in order."""
-    return bool((np.diff(decimal_years(days)) > 0).all())
