@@ -32,6 +32,7 @@ type Days = NDArray[np.datetime64]  # datetime64[D]
 type Market = Literal["fed", "sifma"]
 
 _DAY = np.timedelta64(1, "D")
+_MONTH = np.timedelta64(1, "M")
 # The horizon of the holiday lists; calendars beyond it raise rather than forget holidays.
 _FIRST_YEAR, _LAST_YEAR = 1914, 2060
 
@@ -83,7 +84,9 @@ def period_end(periods: Any, frequency: str) -> Days:
     days = as_days(periods)
     if frequency not in ("M", "Q"):
         return days
-    following: Days = (days.astype("datetime64[M]") + (1 if frequency == "M" else 3)).astype("datetime64[D]")
+    following: Days = (days.astype("datetime64[M]") + (_MONTH if frequency == "M" else 3 * _MONTH)).astype(
+        "datetime64[D]"
+    )
     return following - _DAY
 
 
@@ -108,9 +111,13 @@ def coupon_settlement_dates(first: Any, last: Any) -> Days:
 
 def _rolled_dates(first: Any, last: Any, *, months: tuple[int, ...], day: int, market: Market) -> Days:
     start, stop = (np.datetime64(pd.Timestamp(bound), "D") for bound in (first, last))
-    month = np.arange(start.astype("datetime64[M]") - 1, stop.astype("datetime64[M]") + 1)
+    month = np.arange(start.astype("datetime64[M]") - _MONTH, stop.astype("datetime64[M]") + _MONTH)
     month = month[np.isin(month.astype("int64") % 12 + 1, months)]
-    days = (month + 1).astype("datetime64[D]") - _DAY if day == -1 else month.astype("datetime64[D]") + (day - 1) * _DAY
+    days = (
+        (month + _MONTH).astype("datetime64[D]") - _DAY
+        if day == -1
+        else month.astype("datetime64[D]") + (day - 1) * _DAY
+    )
     rolled = business_day_offset(days, 0, market, roll="forward")
     return rolled[(rolled >= start) & (rolled <= stop)]
 
@@ -187,7 +194,7 @@ def _h41(ends: Days) -> NDArray[np.datetime64]:
 
 
 def _h6(ends: Days) -> NDArray[np.datetime64]:
-    following = ends.astype("datetime64[M]") + 1
+    following = ends.astype("datetime64[M]") + _MONTH
     first = following.astype("datetime64[D]")
     to_tuesday = (1 - (first.astype("int64") + 3)) % 7
     return _at(first + (to_tuesday + 21).astype("timedelta64[D]"), "13:00")
@@ -195,7 +202,7 @@ def _h6(ends: Days) -> NDArray[np.datetime64]:
 
 def _employment(ends: Days) -> NDArray[np.datetime64]:
     """Third Friday after the week of the 12th, in practice the first Friday that is at least the 2nd."""
-    first = (ends.astype("datetime64[M]") + 1).astype("datetime64[D]")
+    first = (ends.astype("datetime64[M]") + _MONTH).astype("datetime64[D]")
     to_friday = (4 - (first.astype("int64") + 3)) % 7
     friday = first + np.where(to_friday < 1, to_friday + 7, to_friday).astype("timedelta64[D]")
     return _at(business_day_offset(friday, 0, roll="forward"), "08:30")
@@ -203,8 +210,9 @@ def _employment(ends: Days) -> NDArray[np.datetime64]:
 
 def _quarter_later(ends: Days) -> NDArray[np.datetime64]:
     """Details published at the end of each quarter for the quarter before."""
-    quarter = ends.astype("datetime64[M]") - (ends.astype("datetime64[M]").astype("int64") % 3).astype("timedelta64[M]")
-    close = (quarter + 6).astype("datetime64[D]") - _DAY
+    months = ends.astype("datetime64[M]")
+    quarter = months - (months.astype("int64") % 3).astype("timedelta64[M]")
+    close = (quarter + 6 * _MONTH).astype("datetime64[D]") - _DAY
     return _at(business_day_offset(close, 0, roll="forward"), "16:00")
 
 

@@ -15,8 +15,7 @@ disintegrations", for E-BFMI.
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -41,6 +40,9 @@ class Structure(Hashable, Protocol):
     def model(self, data: Data) -> pm.Model:
         """The PyMC model, its arrays held in ``pm.Data`` of the same names."""
         ...
+
+
+_PROGRAMS: dict[Structure, Any] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,34 +147,34 @@ class Sampler:
         ------
         DiagnosticsError : names each parameter, its value, the threshold, and what to do
         """
+        longer = replace(self, tune=2 * self.tune, draws=2 * self.draws, target_accept=max(self.target_accept, 0.98))
         failures: list[str] = []
-        for longer, accept in ((1, self.target_accept), (2, max(self.target_accept, 0.98))):
-            tree = _run(program, self.chains, longer * self.tune, longer * self.draws, accept, seed)
+        for run in (self, longer):
+            tree = _run(program, run, seed)
             failures = self.gate.failures(tree)
             if not failures:
                 return thin(tree, self.keep)
         raise DiagnosticsError(
-            f"{name}: the sampler did not converge, also not with {2 * self.tune} + {2 * self.draws} iterations: "
+            f"{name}: the sampler did not converge, also not with {longer.tune} + {longer.draws} iterations: "
             f"{'; '.join(failures)}. Use more tune and draws, a longer sample, or tighter priors."
         )
 
 
-def _run(program: Any, chains: int, tune: int, draws: int, target_accept: float, seed: int) -> xr.DataTree:
+def _run(program: Any, sampler: Sampler, seed: int) -> xr.DataTree:
     import nutpie
+    import xarray as xr
 
     tree = nutpie.sample(
         program,
-        chains=chains,
-        tune=tune,
-        draws=draws,
-        target_accept=target_accept,
+        chains=sampler.chains,
+        tune=sampler.tune,
+        draws=sampler.draws,
+        target_accept=sampler.target_accept,
         seed=seed,
-        cores=min(_THREADS, chains),
+        cores=min(_THREADS, sampler.chains),
         progress_bar=False,
         save_warmup=False,
     )
-    import xarray as xr
-
     statistics = tree["sample_stats"].to_dataset()
     kept = statistics[[name for name in _STATISTICS if name in statistics]]
     return xr.DataTree.from_dict({"posterior": tree["posterior"].to_dataset(), "sample_stats": kept})
@@ -195,22 +197,18 @@ def flat(tree: xr.DataTree, name: str) -> NDArray[np.float64]:
 
 
 def compiled(structure: Structure, data: Data) -> Any:
-    """The compiled program of a structure, holding ``data``; compiled once a process for each set of shapes."""
-    shapes = tuple((name, values.shape) for name, values in data.items())
-    return _compile_shapes(structure, shapes).with_data(**data)
-
-
-@lru_cache(maxsize=8)
-def _compile_shapes(structure: Structure, shapes: tuple[tuple[str, tuple[int, ...]], ...]) -> Any:
-    # Compiled with zeros, whatever the first sample was: nothing of it can stay behind in the program.
-    return compile_model(structure.model({name: np.zeros(shape) for name, shape in shapes}))
+    """The compiled program of a structure, holding ``data``; compiled once a process, for samples of any length."""
+    if structure not in _PROGRAMS:
+        # From zeros, whatever the first sample is: nothing of it can stay behind in the program.
+        _PROGRAMS[structure] = compile_model(structure.model({name: np.zeros_like(data[name]) for name in data}))
+    return _PROGRAMS[structure].with_data(**data)
 
 
 def compile_model(model: pm.Model) -> Any:
-    """A PyMC model as machine code. Takes 7 s, and 15 s on a machine that never compiled one."""
+    """A PyMC model as machine code."""
     import nutpie
-    import pytensor
+    from pytensor.configdefaults import config
 
     # With fast-math a function from the cache and a freshly compiled one differ in the last bit.
-    pytensor.config.numba__fastmath = False
+    config.numba__fastmath = False
     return nutpie.compile_pymc_model(model)

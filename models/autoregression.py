@@ -148,7 +148,8 @@ def _fit(design: Design, lags: int, features: tuple[str, ...]) -> FittedAutoregr
             )
         y = history.values[rows, k]
         coefficients[:, k] = regress(X[rows], y)
-        residuals[rows, k] = (y - X[rows] @ coefficients[:, k]) * np.sqrt(n / (n - columns))
+        inflation = np.sqrt(n / (n - np.count_nonzero(coefficients[:, k])))
+        residuals[rows, k] = (y - X[rows] @ coefficients[:, k]) * inflation
     known = regressors.iloc[T - int(history.gaps.max()) :].copy()
     return FittedAutoregression(history, coefficients, residuals, known, lags)
 

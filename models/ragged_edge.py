@@ -88,8 +88,6 @@ def carried_forward(values: Array) -> Array:
 
 def needs_scenario(features: tuple[str, ...]) -> tuple[str, ...]:
     """Those features whose future the calendar does not fix."""
-    import forecast.features  # noqa: F401  features register on import
-
     return tuple(name for name in features if not isinstance(FEATURES.get(name), CalendarEffect))
 
 

@@ -75,7 +75,7 @@ def test_it_prints_question_table_sentence_caveat_and_picture(run: Run, vintages
     assert expected.caveat() in unfolded
     assert "correlation, not a cause" in unfolded
     assert f"Picture: {tmp_path / 'response-reserve_ratio-treasury_10y.svg'}" in out
-    header, *rows = [line for line in out.splitlines() if line.startswith(" " * 8)][:8]
+    header, *rows = out[out.index("weeks after ") :].splitlines()[:8]
     assert all(word in header for word in ("weeks after", "bp", "68% band", "95% band"))
     for row, (h, numbers) in zip(rows, expected.table().iterrows(), strict=True):
         shown = [float(word) for word in row.replace(" to ", " ").split()]
@@ -130,7 +130,7 @@ def test_as_of_a_day_means_its_end(run: Run, vintages: Vintages) -> None:
         (("--of", "reserve_ratio"), 2, "stands twice"),
         (("--of", "effr_iorb"), 3, "has no value released"),
         (("--lags", "200"), 4, "ShortHistoryError: "),
-        (("--horizon", "300"), 2, "Ask for a horizon of at most 270 weeks"),
+        (("--horizon", "300"), 2, "Ask for a horizon of at most 271 weeks"),
         (("--as-of", "soon"), 2, "write it as 2024-03-07"),
         (("--as-of", "NaT"), 2, "write it as 2024-03-07"),
         (("--as-of", "2011-01-01"), 3, "has no value released by 2011-01-01"),

@@ -34,6 +34,7 @@ effr_iorb = 0.5
 [models.slow]
 model = "ar"
 every = 13
+conditioning = ["none"]
 lags = 2
 [regimes]
 "all of it" = ["2019-01-01", "2019-12-31"]

@@ -28,12 +28,14 @@ class ModelEntry:
     name    : registered name
     options : passed to the model
     every   : asked at every n-th origin, counted from the first (slow models)
+    conditioning : which of the plan's conditionings it is asked under; empty means all
     """
 
     label: str
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)
     every: int = 1
+    conditioning: tuple[Conditioning, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +174,9 @@ def plan_from_json(encoded: Mapping[str, Any]) -> BacktestPlan:
     """The plan that :func:`plan_to_json` wrote."""
     values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in encoded.items()}
     start = values["window"]["start"]
-    values["models"] = tuple(ModelEntry(**entry) for entry in encoded["models"])
+    values["models"] = tuple(
+        ModelEntry(**{**entry, "conditioning": tuple(entry["conditioning"])}) for entry in encoded["models"]
+    )
     values["origins"] = tuple(pd.Timestamp(origin).tz_convert(NEW_YORK) for origin in encoded["origins"])
     values["window"] = Window(pd.Timestamp(start) if start else None, values["window"]["weeks"])
     values["regimes"] = tuple(
@@ -185,7 +189,13 @@ def plan_from_json(encoded: Mapping[str, Any]) -> BacktestPlan:
 def _models(table: _Table) -> Iterable[ModelEntry]:
     for label in table.raw:
         entry = table.table(label)
-        yield ModelEntry(label, entry.text("model", label), every=entry.integer("every", 1), options=entry.rest())
+        yield ModelEntry(
+            label,
+            entry.text("model", label),
+            every=entry.integer("every", 1),
+            conditioning=entry.choices("conditioning", Conditioning, ()) if "conditioning" in entry.raw else (),
+            options=entry.rest(),
+        )
     if not table.raw:
         raise PlanError(f"{table.where}: no models. Add at least a table [models.random_walk].")
 

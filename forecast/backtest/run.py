@@ -139,7 +139,12 @@ class _Task:
 
 def _tasks(plan: BacktestPlan, models: dict[str, Model]) -> list[_Task]:
     """Sampled models first, in at most two processes that compile once; then the others, a few origins at a time."""
-    asked = [(entry, conditioning) for entry in plan.models for conditioning in plan.conditioning]
+    asked = [
+        (entry, conditioning)
+        for entry in plan.models
+        for conditioning in plan.conditioning
+        if conditioning in (entry.conditioning or plan.conditioning)
+    ]
     tasks = []
     for every in sorted({entry.every for entry in plan.models}):
         origins = plan.origins[::every]

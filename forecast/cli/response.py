@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -83,7 +84,7 @@ def _instant(text: str) -> Instant:
     from forecast.errors import UsageError
 
     try:
-        stamp = pd.Timestamp(text)
+        stamp = pd.Timestamp(datetime.fromisoformat(text.strip()))
     except ValueError as error:
         raise UsageError(f"--as-of {text!r} is not a date; write it as 2024-03-07.") from error
     return end_of_day(stamp) if len(text.strip()) <= len("2024-03-07") else stamp

@@ -90,7 +90,7 @@ def period_labels(spec: SeriesSpec, days: Periods) -> Periods:
     length = 1 if spec.frequency == "M" else 3
     first = months - (months.astype("int64") % length).astype("timedelta64[M]")
     starts: Periods = first.astype("datetime64[D]")
-    ends = (first + length).astype("datetime64[D]") - np.timedelta64(1, "D")
+    ends = (first + np.timedelta64(length, "M")).astype("datetime64[D]") - np.timedelta64(1, "D")
     what = "month" if length == 1 else "quarter"
     _demand(days, (days == starts) | (days == ends), f"is neither the first nor the last day of a {what}")
     return starts

@@ -127,7 +127,9 @@ def _table(connection: duckdb.DuckDBPyConnection, entry: Entry, archive: Path, s
         raise DataError(f"the archive lacks {path}. Import {entry.file} again.")
     rows = connection.execute("SELECT period, value FROM read_parquet(?) ORDER BY period", [str(path)]).fetchnumpy()
     periods = np.asarray(rows["period"], dtype="datetime64[D]")
-    return VintageTable(spec.name, pd.Timestamp(entry.as_of), periods, np.asarray(rows["value"], dtype=np.float64))
+    # DuckDB keeps an empty cell as NULL and hands it back masked, with an arbitrary number underneath.
+    values = np.ma.filled(np.ma.asarray(rows["value"], dtype=np.float64), np.nan)
+    return VintageTable(spec.name, pd.Timestamp(entry.as_of), periods, values)
 
 
 def _connect() -> duckdb.DuckDBPyConnection:

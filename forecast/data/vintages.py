@@ -277,7 +277,7 @@ type _Known = tuple[NDArray[np.datetime64], NDArray[np.float64]]  # periods in o
 def _lookup(known: _Known, periods: NDArray[np.datetime64]) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
     """Which periods are known, and their values; NaN for the others."""
     at = np.searchsorted(known[0], periods)
-    padded = np.append(known[0], np.datetime64("NaT"))
+    padded = np.append(known[0], np.datetime64("NaT", "us"))
     held: NDArray[np.bool_] = padded[at] == periods
     return held, np.where(held, np.append(known[1], np.nan)[at], np.nan)
 

@@ -17,8 +17,7 @@ import pandas as pd
 
 from forecast.data.vintages import Panel
 from forecast.errors import MissingSeriesError, UnknownNameError, UsageError
-from forecast.features.transforms import last_week_over as last_week_over  # part of this module's face
-from forecast.features.transforms import weekly
+from forecast.features.transforms import last_week_over, weekly
 from forecast.units import UNITS, Unit
 
 type Weekly = Literal["mean", "last", "sum", "max"]
@@ -77,9 +76,7 @@ def feature(
     """Declare and register a feature; the decorated function is its ``compute``."""
 
     def declare(compute: Callable[[Panel], pd.Series]) -> Feature:
-        declared = Feature(
-            compute.__name__, tuple(inputs), UNITS[unit], _summary(compute), frequency, weekly, compute
-        )
+        declared = Feature(compute.__name__, tuple(inputs), UNITS[unit], _summary(compute), frequency, weekly, compute)
         return _register(declared)
 
     return declare
@@ -172,7 +169,7 @@ class FeatureSet:
         found = {name: find_feature(name) for name in (*self.targets, *self.features)}
         known = {name: _known(item, panel, over) for name, item in found.items() if isinstance(item, Feature)}
         periods = pd.date_range(self._first_period(known, panel), over, freq="7D", unit="us")
-        extended = periods.append(future_weeks(over, ahead))
+        extended = pd.DatetimeIndex(periods.append(future_weeks(over, ahead)))
         effects = {name: item(extended) for name, item in found.items() if isinstance(item, CalendarEffect)}
         return Design(
             targets=_table({name: known[name] for name in self.targets}, periods),
@@ -186,10 +183,11 @@ class FeatureSet:
         for name in self.targets:
             if name not in known:
                 raise UsageError(f"{name!r} is a calendar effect: known in advance, nothing to forecast.")
-        firsts = [series.first_valid_index() for name in self.targets if not (series := known[name]).empty]
-        if not (present := [first for first in firsts if first is not None]):
+        firsts = [series.index[0] for name in self.targets if len(series := known[name].dropna())]
+        if not firsts:
             raise MissingSeriesError(f"no target of {', '.join(self.targets)} has a value by {panel.as_of:%Y-%m-%d}.")
-        return min(present)
+        first: pd.Timestamp = min(firsts)
+        return first
 
 
 def _table(columns: Mapping[str, pd.Series], periods: pd.DatetimeIndex) -> pd.DataFrame:

@@ -5,10 +5,13 @@ Balances are usd_bn. Week averages are over seven calendar days, as in H.4.1.
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pandas as pd
+from dateutil.easter import easter
 
-from forecast.calendar import is_business_day
+from forecast.calendar import Days, business_calendar
 from forecast.data.vintages import Panel
 from forecast.features.feature_set import feature
 from forecast.features.transforms import at, difference, every_day, weekly
@@ -76,7 +79,7 @@ def on_rrp_take_up(panel: Panel) -> pd.Series:
         (1/7) * sum over calendar days d of week t of on_rrp(last operation on or before d)
 
     A Friday's operation stands until Monday, and Thursday's stands over a Good Friday, when the Federal Reserve is
-    open but the bond market is not. So averaged, it equals the H.4.1 week average of 2021-23 within 0.6 bn.
+    open but the repo market is not. So averaged, it equals the H.4.1 week average of 2021-23 within 0.6 bn.
 
     Returns
     -------
@@ -162,13 +165,25 @@ def _standing_repo(panel: Panel) -> pd.Series:
 def _outstanding(panel: Panel) -> pd.Series:
     """Overnight reverse repo by operation day, without the zeros that stand for a missing record.
 
-    No operation is held when the bond market is closed, and the record lacks the operation of longer term on the
+    No operation is held when the repo market is closed, and the record lacks the operation of longer term on the
     eve of such a day: an absent value there means "as before", not the zero that the catalogue puts in.
     """
     series = panel.series("on_rrp").loc[ON_RRP_BEGINS - pd.Timedelta(days=7) :]
-    closed = ~is_business_day(series.index, "sifma")
+    days = series.index.to_numpy().astype("datetime64[D]")
+    closed = np.isin(days, _repo_holidays())
     eve = np.r_[closed[1:], False]
-    return series[(series.to_numpy() != 0) | ~(closed | eve)]
+    recorded: pd.Series = series.loc[(series != 0) | ~(closed | eve)]
+    return recorded
+
+
+@cache
+def _repo_holidays() -> Days:
+    """Days without repo operations: holidays of the bond market and every Good Friday.
+
+    On Good Fridays with an employment report (2015, 2021, 2023, 2026) bonds trade half a day, repo does not.
+    """
+    easters = [np.datetime64(easter(year), "D") for year in range(ON_RRP_BEGINS.year, 2061)]
+    return np.union1d(business_calendar("sifma").holidays, np.array(easters) - np.timedelta64(2, "D"))
 
 
 def _on_rrp_and_total(panel: Panel) -> tuple[pd.Series, pd.Series]:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from forecast.data.vintages import Panel
 from forecast.features.feature_set import feature
-from forecast.features.transforms import at, by_reserve_week, growth
+from forecast.features.transforms import at, by_reserve_week, growth, lag
 
 
 @feature(inputs=["bank_credit"], unit="percent")
@@ -122,7 +122,7 @@ def private_debt_growth(panel: Panel) -> pd.Series:
 
 
 def _quarterly_growth(series: pd.Series) -> pd.Series:
-    return (100 * ((series / at(series, series.index - pd.Timedelta(weeks=13))) ** 4 - 1)).dropna()
+    return (100 * ((series / at(lag(series, 13), series.index)) ** 4 - 1)).dropna()
 
 
 def _to_gdp(panel: Panel, debt: pd.Series) -> pd.Series:

@@ -14,8 +14,6 @@ from forecast.data.catalog import SeriesSpec
 from forecast.data.vintages import Panel
 from forecast.errors import UsageError
 
-_REDUCE = {"sum": np.add.reduceat, "max": np.maximum.reduceat}
-
 # A value is carried forward until it is this old, counted from its period's end: the next release,
 # plus about two months for a delayed one. Past that the source has stopped and nothing is known.
 _LONGEST_CARRY = {"M": 150, "Q": 270}
@@ -40,7 +38,7 @@ def weekly(daily: pd.Series, how: str) -> pd.Series:
     ------
     UsageError : ``how`` is none of these
     """
-    if how not in ("mean", "last", *_REDUCE):
+    if how not in ("mean", "last", "sum", "max"):
         raise UsageError(f"unknown way to make weeks of days: {how!r}. Use one of: mean, last, sum, max.")
     values = daily.to_numpy(dtype=float)
     present = ~np.isnan(values)
@@ -60,20 +58,22 @@ def weekly(daily: pd.Series, how: str) -> pd.Series:
 
 def week_end(days: NDArray[np.datetime64]) -> NDArray[np.datetime64]:
     """The Wednesday that ends each day's reserve week; 1970-01-01 was a Thursday, the first day of one."""
-    return days + (6 - days.astype("int64") % 7).astype("timedelta64[D]")
+    wednesdays: NDArray[np.datetime64] = days + (6 - days.astype("int64") % 7).astype("timedelta64[D]")
+    return wednesdays
 
 
 def _business_day(day: np.datetime64, offset: int, roll: Literal["forward", "backward"]) -> np.datetime64:
-    return np.busday_offset(day, offset, roll=roll, busdaycal=business_calendar("fed"))
+    shifted: np.datetime64 = np.busday_offset(day, offset, roll=roll, busdaycal=business_calendar("fed"))
+    return shifted
 
 
 def _reduce(values: NDArray[np.float64], starts: NDArray[np.intp], how: str) -> NDArray[np.float64]:
     ends = np.r_[starts[1:], len(values)]
     if how == "last":
-        return values[ends - 1]
-    if how == "mean":
-        return np.add.reduceat(values, starts) / (ends - starts)
-    return _REDUCE[how](values, starts)
+        return np.asarray(values[ends - 1])
+    ufunc = np.maximum if how == "max" else np.add
+    reduced = np.asarray(ufunc.reduceat(values, starts))
+    return reduced / (ends - starts) if how == "mean" else reduced
 
 
 def every_day(balances: pd.Series) -> pd.Series:
@@ -94,7 +94,7 @@ def every_day(balances: pd.Series) -> pd.Series:
     days = _days(balances.index)
     following = np.r_[days[1:], _business_day(days[-1], 1, "backward")]
     stands = (following - days).astype("int64")
-    calendar = np.arange(days[0], following[-1])
+    calendar = np.arange(days[0], following[-1], np.timedelta64(1, "D"))
     return pd.Series(np.repeat(balances.to_numpy(dtype=float), stands), index=_index(calendar), name=balances.name)
 
 
@@ -108,12 +108,10 @@ def at(series: pd.Series, periods: pd.Index) -> NDArray[np.float64]:
 
     What ``series.reindex(periods).to_numpy()`` gives, for rising periods and several times faster.
     """
-    return _at(series.to_numpy(dtype=float), series.index.to_numpy(), periods.to_numpy())
+    return _at(series.to_numpy(dtype=float), _microseconds(series.index), _microseconds(periods))
 
 
-def _at(
-    values: NDArray[np.float64], labels: NDArray[np.datetime64], wanted: NDArray[np.datetime64]
-) -> NDArray[np.float64]:
+def _at(values: NDArray[np.float64], labels: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.float64]:
     if not len(labels):
         return np.full(len(wanted), np.nan)
     position = np.minimum(np.searchsorted(labels, wanted), len(labels) - 1)
@@ -122,7 +120,7 @@ def _at(
 
 def difference(series: pd.Series, weeks: int = 1) -> pd.Series:
     """x(t) - x(t - weeks), same unit. ``series`` is weekly; missing weeks stay missing."""
-    return (series - at(series, series.index - pd.Timedelta(days=7 * weeks))).dropna()
+    return (series - at(lag(series, weeks), series.index)).dropna()
 
 
 def growth(series: pd.Series, months: int = 12) -> pd.Series:
@@ -130,7 +128,7 @@ def growth(series: pd.Series, months: int = 12) -> pd.Series:
 
     Matched by date, not by position: a month that was never published leaves its successors' growth alone.
     """
-    month = series.index.to_numpy().astype("datetime64[M]")
+    month = series.index.to_numpy().astype("datetime64[M]").view("int64")
     return (100 * (series / _at(series.to_numpy(dtype=float), month, month - months) - 1)).dropna()
 
 
@@ -175,31 +173,40 @@ def by_reserve_week(series: pd.Series, spec: SeriesSpec, panel: Panel) -> pd.Ser
     """
     if series.empty:
         return series
-    over = _days(pd.DatetimeIndex([last_week_over(panel.as_of)]))[0]
-    weeks = np.arange(week_end(_days(series.index[:1]))[0], over + 1, 7)
-    return carried(series, spec, _index(weeks)).dropna()
+    first = week_end(_days(series.index[:1]))[0].item()
+    weeks = pd.date_range(first, last_week_over(panel.as_of), freq="7D", unit="us")
+    return carried(series, spec, weeks).dropna()
 
 
 def carried(series: pd.Series, spec: SeriesSpec, periods: pd.DatetimeIndex) -> pd.Series:
     """Latest value whose period was released, by the rule of ``spec``, by Thursday 17:00 after each week."""
-    released, ends = _clock(spec.release, spec.frequency, series.index.to_numpy().astype("M8[us]").tobytes())
-    deadline = periods.to_numpy() + np.timedelta64(24 + 17, "h")
+    released, ends = _clock(spec.release, spec.frequency, _microseconds(series.index).tobytes())
+    deadline = _microseconds(periods) + 41 * 3_600_000_000  # from the start of Wednesday
     position = np.searchsorted(released, deadline, side="right") - 1
     latest = np.maximum(position, 0)
-    age = (periods.to_numpy() - ends[latest]) // np.timedelta64(1, "D")
+    age = (_days(periods) - ends[latest]).view("int64")
     fresh = (position >= 0) & (age <= _LONGEST_CARRY.get(spec.frequency, _LONGEST_CARRY_OF_SHORT_PERIODS))
     return pd.Series(np.where(fresh, series.to_numpy(dtype=float)[latest], np.nan), index=periods, name=series.name)
 
 
 @lru_cache(maxsize=64)
-def _clock(rule: str, frequency: str, periods: bytes) -> tuple[NDArray[np.datetime64], NDArray[np.datetime64]]:
-    """Release times (New York, never falling) and last days of periods; the next origin mostly asks for the same."""
+def _clock(rule: str, frequency: str, periods: bytes) -> tuple[NDArray[np.int64], NDArray[np.datetime64]]:
+    """Release times (microseconds of New York time, never falling) and last days of periods.
+
+    Kept because the next origin mostly asks for the same.
+    """
     ends = period_end(np.frombuffer(periods, "M8[us]"), frequency)
-    return np.maximum.accumulate(RELEASE_RULES[rule].local(ends)), ends
+    released = RELEASE_RULES[rule].local(ends).astype("datetime64[us]").view("int64")
+    return np.maximum.accumulate(released), ends
 
 
 def _days(index: pd.Index) -> NDArray[np.datetime64]:
-    return index.to_numpy().astype("datetime64[D]")
+    # Dividing integers is six times faster than casting datetimes.
+    return (_microseconds(index) // 86_400_000_000).view("datetime64[D]")
+
+
+def _microseconds(index: pd.Index) -> NDArray[np.int64]:
+    return index.to_numpy().astype("datetime64[us]", copy=False).view("int64")
 
 
 def _index(days: NDArray[np.datetime64]) -> pd.DatetimeIndex:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from forecast.backtest.plan import BacktestPlan
 from forecast.backtest.result import BacktestResult, quantile_column
 from forecast.errors import ForecastError
 from forecast.evaluation.calibration import coverage_by_horizon, pit_histogram
@@ -20,7 +21,6 @@ from forecast.report.figures import (
     fan_chart,
     pit_histograms,
     score_differences,
-    weeks_ahead,
 )
 from forecast.report.tables import number, unit_label
 
@@ -34,25 +34,23 @@ class Chart:
 
     caption : what it shows, for readers and for screen readers
     svg     : the drawing
-    models  : labels for the legend
+    models  : labels for the legend; none where the drawing names them itself
     """
 
     caption: str
     svg: str
-    models: tuple[str, ...]
+    models: tuple[str, ...] = ()
 
 
 def fans(
-    result: BacktestResult, target: str, conditioning: str, compared: pd.DataFrame, styles: Mapping[str, Look]
+    result: BacktestResult, target: str, conditioning: str, models: Sequence[tuple[str, str]], styles: Mapping[str, Look]
 ) -> Chart | None:
-    """Fan charts of a target at origins chosen by rule, for at most three models.
+    """Fan charts of a target at origins chosen by rule, for the models of :func:`fan_models`.
 
     The origins: those a sixth, a half and five sixths of the way, and the one where the benchmark's CRPS at the
-    longest horizon was worst. The models: the benchmark, the best by CRPS, and the best sampled Bayesian one.
-    None where the benchmark has no forecast of the target.
+    longest horizon was worst. None where the benchmark has no forecast of the target.
     """
     forecasts = result.forecasts[result.forecasts["target"] == target]
-    models = fan_models(result, target, conditioning, compared)
     origins = fan_origins(result, target, conditioning, models)
     if not origins:
         return None
@@ -67,29 +65,27 @@ def fans(
     svg = fan_chart(rows, list(origins.values()), unit=unit, name=f"fan {conditioning} {target}")
     last = "final values" if result.plan.outcome == "final" else "first releases"
     caption = (
-        f"Forecasts of {target} in {unit}: median and central 50, 80 and 95 % intervals, against outcomes (thin line). "
-        f"Week 0 is the last week over at the origin. Outcomes are {last}; some of those left of zero were published later."
+        f"{target}, {unit}: median (coloured line) and central 50, 80 and 95 % intervals, against outcomes (dark line, {last})."
     )
-    return Chart(caption, svg, tuple(name for name, _ in models))
+    return Chart(caption, svg)
 
 
 def fan_models(
-    result: BacktestResult, target: str, conditioning: str, compared: pd.DataFrame
+    compared: pd.DataFrame, target: str, conditioning: str, *, benchmark: str, sampled: Set[str]
 ) -> list[tuple[str, str]]:
-    """(model, conditioning): the benchmark, the best by CRPS on common cells, the best sampled one."""
+    """(model, conditioning) of at most three: the benchmark, the best by CRPS on common cells, the best sampled one."""
     rows = compared[(compared["target"] == target) & (compared["conditioning"] == conditioning)]
     # Relative scores are averaged over horizons: in the target's unit the longest would decide alone.
     relative = (rows["mean"] / rows["benchmark"]).groupby(rows["model"], sort=False).mean().sort_values()
     ranked = [str(model) for model in relative.index]
-    sampled = [model for model in ranked if model in _sampled(result)]
-    chosen = dict.fromkeys([*ranked[:1], *sampled[:1]])
-    return [(result.plan.benchmark, "none"), *((model, conditioning) for model in chosen)]
+    chosen = dict.fromkeys([*ranked[:1], *[model for model in ranked if model in sampled][:1]])
+    return [(benchmark, "none"), *((model, conditioning) for model in chosen)]
 
 
-def _sampled(result: BacktestResult) -> set[str]:
+def sampled_models(plan: BacktestPlan) -> set[str]:
     """Labels of the plan's models that are estimated by simulation, as far as they are installed here."""
     labels = set()
-    for entry in result.plan.models:
+    for entry in plan.models:
         try:
             if create(entry.name, entry.options).sampled:
                 labels.add(entry.label)
@@ -112,9 +108,7 @@ def fan_origins(
     headings = {asked[int(place * len(asked))]: "" for place in _EVEN}
     longest = own[0][own[0]["horizon"] == own[0]["horizon"].max()]
     worst = longest.loc[longest["crps"].idxmax()]
-    headings[worst["origin"]] = (
-        f" ({models[0][0]}'s worst: CRPS {number(worst['crps'])}, {weeks_ahead(int(worst['horizon']))})"
-    )
+    headings[worst["origin"]] = f" (worst: CRPS {number(worst['crps'])})"
     return {origin: f"{origin:%Y-%m-%d}{headings[origin]}" for origin in sorted(headings)}
 
 
@@ -151,15 +145,11 @@ def calibration(
         if (model, horizon) in groups
     }
     yield Chart(
-        f"{target}: histograms of the probability integral transform, ten bins from 0 to 1. A calibrated forecast is flat "
-        "at the line; the grey band holds 90 % of the bars if cells were independent. A bowl says too narrow, a hump too "
-        "wide, a slope biased. For more than one week ahead cells overlap, and the band is too narrow.",
+        f"{target}: histograms of the probability integral transform, ten bins from 0 to 1.",
         pit_histograms(histograms, styles, name=f"pit {conditioning} {target}"),
-        models,
     )
     yield Chart(
-        f"{target}: percent of outcomes inside the central intervals, by weeks ahead (log scale). The horizontal line is the "
-        "nominal share; the grey band holds 90 % of such shares for the model with most cells, if cells were independent.",
+        f"{target}: percent of outcomes inside the central intervals, by weeks ahead (log scale).",
         coverage_lines(coverage_by_horizon(table), styles, name=f"coverage {conditioning} {target}"),
         models,
     )
@@ -186,8 +176,7 @@ def differences(
     unit = unit_label(str(table["unit"].iloc[0]))
     regimes = [(regime.name, regime.first, regime.last) for regime in plan.regimes]
     caption = (
-        f"{target}: CRPS of {plan.benchmark} minus CRPS of each model, summed over origins, in {unit}. A rising line gains "
-        f"on {plan.benchmark}; a single step says that one episode decided."
+        f"{target}: CRPS of {plan.benchmark} minus CRPS of each model, in {unit}, summed over the origins that both have."
     )
     svg = score_differences(panels, styles, regimes, unit=unit, name=f"differences {conditioning} {target}")
     models = {model for lines in panels.values() for model in lines}

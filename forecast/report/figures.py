@@ -27,10 +27,15 @@ FAN = ((0.025, 0.975, 0.16), (0.1, 0.9, 0.22), (0.25, 0.75, 0.34))
 _HUES = 7  # distinct to colour-blind readers; after that the same hues return dashed
 _DASHES = ("", "5 2", "1.5 1.5", "6 1.5 1.5 1.5")
 _WIDTH = 10.4  # inches; the page shows it as wide as the text
+_MARGINS = (0.72, 0.08, 0.24, 0.4)  # left, right, top, bottom, inches
+
+# Heights in a PIT histogram's unit box: of a bar as high as expected, and where taller ones are cut.
+_EXPECTED, _TALLEST = 0.4, 1.1
 
 # Colours are drawn as these marks and become CSS variables.
 _INK, _MUTED, _GRID, _SHADE, _BAND = "#010101", "#020202", "#030303", "#040404", "#050505"
-_VARIABLES = {_INK: "ink", _MUTED: "muted", _GRID: "grid", _SHADE: "shade", _BAND: "band"} | {
+_BENCHMARK = "#060606"
+_VARIABLES = {_INK: "ink", _MUTED: "muted", _GRID: "grid", _SHADE: "shade", _BAND: "band", _BENCHMARK: "benchmark"} | {
     f"#0a0a{k:02x}": f"hue-{k}" for k in range(_HUES)
 }
 
@@ -86,13 +91,12 @@ class Look:
 
 
 def looks(labels: Sequence[str], benchmark: str) -> dict[str, Look]:
-    """A look for every model: the benchmark in the colour of the text, the others in their order."""
+    """A look for every model: first the benchmark, in grey, then the others in their order."""
     others = [label for label in labels if label != benchmark]
-    looks = {
+    return {benchmark: Look("benchmark", _BENCHMARK)} | {
         label: Look(f"hue-{k % _HUES}", f"#0a0a{k % _HUES:02x}", _DASHES[k // _HUES % len(_DASHES)])
         for k, label in enumerate(others)
     }
-    return looks | {benchmark: Look("ink", _INK)}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -137,7 +141,7 @@ def fan_chart(
         for axes in grid[-1]:
             axes.set_xlabel("weeks from the origin")
 
-    return _svg(draw, height=0.45 + 1.45 * len(rows), name=name)
+    return _svg(draw, height=0.64 + 1.4 * len(rows), name=name)
 
 
 def _fan(axes: Any, fan: Fan | None, look: Look) -> None:
@@ -180,22 +184,22 @@ def pit_histograms(
         axes.set_xlim(-0.6, 1.15 * max(len(horizons), 3))
         axes.set_ylim(-1.25 * len(models) + 0.15, 0.6)
 
-    return _svg(draw, height=0.4 + 0.52 * len(models), name=name)
+    return _svg(draw, height=0.2 + 0.56 * len(models), name=name, margins=(0, 0, 0, 0))
 
 
 def _histogram(axes: Any, table: pd.DataFrame, look: Look, corner: tuple[float, float]) -> None:
-    """Bars hang in a unit box below ``corner``; a bar twice as high as expected reaches two thirds of it."""
+    """Bars stand in a unit box below ``corner``; one as high as expected reaches four tenths of it."""
     expected = table["expected"].iloc[0]
     if expected == 0:
         return
-    scale = 1 / (3 * expected)
+    scale = _EXPECTED / expected
     x, floor = corner[0], corner[1] - 1
     lower, upper = table["lower"].iloc[0] * scale, table["upper"].iloc[0] * scale
-    axes.fill_between([x, x + 1], floor + lower, floor + min(upper, 1.1), color=_BAND, linewidth=0)
+    axes.fill_between([x, x + 1], floor + lower, floor + min(upper, _TALLEST), color=_BAND, linewidth=0)
     edges = np.r_[table["left"], table["right"].iloc[-1]] + x
-    heights = np.minimum(table["count"].to_numpy() * scale, 1.12)
+    heights = np.minimum(table["count"].to_numpy() * scale, _TALLEST)
     axes.stairs(floor + heights, edges, baseline=floor, fill=True, color=look.mark, alpha=0.55, linewidth=0)
-    axes.plot([x, x + 1], [floor + 1 / 3] * 2, color=_INK, linewidth=0.6)
+    axes.plot([x, x + 1], [floor + _EXPECTED] * 2, color=_INK, linewidth=0.6)
     axes.plot([x, x + 1], [floor] * 2, color=_MUTED, linewidth=0.5)
 
 
@@ -226,7 +230,8 @@ def coverage_lines(table: pd.DataFrame, styles: Mapping[str, Look], *, name: str
             axes.set_xticks(ticks, [str(tick) for tick in ticks])
             axes.minorticks_off()
         grid[0].set_ylabel("percent of outcomes inside")
-        grid[0].set_ylim(0, 102)
+        lowest = 100 * min(table["covered"].min(), table["lower"].min())
+        grid[0].set_ylim(max(10 * np.floor(lowest / 10) - 5, -2), 102)
 
     return _svg(draw, height=2.4, name=name)
 
@@ -261,7 +266,7 @@ def score_differences(
             axes.locator_params(axis="y", nbins=5)
         _shade(column, regimes)
 
-    return _svg(draw, height=0.4 + 1.5 * len(panels), name=name)
+    return _svg(draw, height=0.7 + 1.4 * len(panels), name=name, margins=(0.72, 0.08, 0.44, 0.26))
 
 
 def _shade(column: Sequence[Any], regimes: Sequence[tuple[str, pd.Timestamp, pd.Timestamp]]) -> None:
@@ -313,21 +318,26 @@ def shorten(text: str, longest: int) -> str:
 # --------------------------------------------------------------------------- SVG
 
 
-def _svg(draw: Callable[[Any], None], *, height: float, name: str) -> str:
+def _svg(draw: Callable[[Any], None], *, height: float, name: str, margins: tuple[float, ...] = _MARGINS) -> str:
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
     with mpl.rc_context({**_STYLE, "svg.hashsalt": name}), warnings.catch_warnings():
         # The reader's fonts draw the text, not ours: a sign that ours lack is no problem.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        figure = Figure(figsize=(_WIDTH, height), layout="constrained")
+        # Fixed margins, in inches: measuring every text twice to find them would take half of all the time.
+        figure = Figure(figsize=(_WIDTH, height))
+        left, right, top, bottom = margins
+        edges = {"left": left / _WIDTH, "right": 1 - right / _WIDTH, "top": 1 - top / height, "bottom": bottom / height}
+        figure.subplots_adjust(**edges, wspace=0.24, hspace=0.16)
         draw(figure)
         target = io.StringIO()
         figure.savefig(target, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
     return inline(target.getvalue())
 
 
-_UNREFERENCED = re.compile(r'<g id="[^"]*">')
+_NAMED = re.compile(r'<(\w+) id="([^"]*)"')
+_REFERENCE = re.compile(r'(?:href="|url\()#([^")]+)')
 _FONT = re.compile(r"; font-family: 'DejaVu Sans', sans-serif")
 _PATH = re.compile(r' d="([^"<>]*)"')
 _NUMBER = re.compile(r"-?\d+\.\d{2,}")
@@ -338,13 +348,15 @@ _SIZE = re.compile(r'<svg [^>]*viewBox="([^"]*)"[^>]*>')
 def inline(svg: str) -> str:
     """A stand-alone SVG document as an element of a page.
 
-    Leaves out what a page does not need (prologue, metadata, style sheet, fixed size, names of groups),
+    Leaves out what a page does not need (prologue, metadata, style sheet, fixed size, unused names),
     rounds coordinates to a tenth of a point and turns marked colours into CSS variables.
     """
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>|<style [^>]*>.*?</style>|<!--.*?-->", "", svg, flags=re.DOTALL)
     svg = _SIZE.sub(r'<svg viewBox="\1" aria-hidden="true">', svg, count=1)
-    svg = _FONT.sub("", _UNREFERENCED.sub("<g>", svg))
+    needed = set(_REFERENCE.findall(svg))
+    svg = _NAMED.sub(lambda tag: tag[0] if tag[2] in needed else f"<{tag[1]}", svg)
+    svg = _FONT.sub("", svg)
     svg = _PATH.sub(lambda path: f' d="{_NUMBER.sub(_rounded, path[1])}"', svg)
     svg = _COLOUR.sub(_variable, svg)
     return re.sub(r"\s*\n\s*", "\n", svg)

@@ -41,12 +41,15 @@ def findings(compared: pd.DataFrame, zeros: pd.DataFrame, *, benchmark: str) -> 
 
 
 def _lines(rows: pd.DataFrame, share: pd.Series, benchmark: str) -> Iterator[tuple[str, str]]:
+    flat = []
     for horizon, panel in rows.groupby("horizon"):
-        text = _verdict(panel, benchmark)
-        zero = float(share.get((panel["target"].iloc[0], horizon), 0.0))
+        weeks = int(horizon)  # type: ignore[call-overload]
+        yield weeks_ahead(weeks), _verdict(panel, benchmark)
+        zero = float(share.get((panel["target"].iloc[0], weeks), 0.0))
         if zero > _MOSTLY:
-            text += f" {_flat(zero, float(panel['moved'].mean()), benchmark)}"
-        yield weeks_ahead(int(horizon)), text  # type: ignore[call-overload]
+            flat.append(f"{percent(zero)} ({weeks_ahead(weeks)}; the outcome moved in {percent(float(panel['moved'].mean()))})")
+    if flat:
+        yield "Mostly still", _still(flat, benchmark)
 
 
 def _verdict(panel: pd.DataFrame, benchmark: str) -> str:
@@ -80,10 +83,10 @@ def _named(row: object) -> str:
     )
 
 
-def _flat(zero: float, moved: float, benchmark: str) -> str:
+def _still(shares: Sequence[str], benchmark: str) -> str:
     return (
-        f"{benchmark}'s median was exactly right at {percent(zero)} of its origins; the outcome moved between "
-        f"neighbouring origins in {percent(moved)}, so relative scores rest on those few."
+        f"{benchmark}'s median was exactly right at {_listed(shares)} of its origins, because the outcome often did not "
+        "change from one origin to the next. Relative scores rest on the few origins where it did."
     )
 
 
@@ -117,9 +120,10 @@ def overall(compared: pd.DataFrame, *, benchmark: str) -> list[str]:
     won = int(cases.apply(lambda rows: bool(_better(rows).any()), include_groups=False).sum())
     count, luck = int(_better(tested).sum()), len(tested) * SIGNIFICANT / 2
     robust = int((_better(tested) & (holm(tested["p_value"]) < SIGNIFICANT)).sum())
+    among = f"the {cases.ngroups} combinations of target and horizon"
+    first = f"In {won} of {among} at least one model" if won else f"In none of {among} any model"
     return [
-        f"In {won} of {cases.ngroups} combinations of target and horizon at least one model beat {benchmark} "
-        "significantly (CRPS, Diebold-Mariano test, p < 0.05).",
+        f"{first} beat {benchmark} significantly (CRPS, Diebold-Mariano test, p < 0.05).",
         f"{len(tested)} comparisons were made and {count} of them came out significantly better. If every model were "
         f"exactly as good as {benchmark}, about {number(luck, 2)} would do so by luck. After Holm's correction for the "
         f"number of comparisons {robust} remain{'s' if robust == 1 else ''}.",

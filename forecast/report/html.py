@@ -191,15 +191,19 @@ def _scores(result: BacktestResult, compared: pd.DataFrame) -> Iterator[TargetSc
 
 def _charts(result: BacktestResult, compared: pd.DataFrame, styles: dict[str, Look]) -> Iterator[TargetCharts]:
     table = result.scorecard.table
+    sampled = charts.sampled_models(result.plan)
     present = set(table[["target", "conditioning"]].drop_duplicates().itertuples(index=False, name=None))
     for conditioning in ("none", "realised"):
         for target in result.plan.targets:
             if (target, conditioning) not in present:
                 continue
+            models = charts.fan_models(
+                compared, target, conditioning, benchmark=result.plan.benchmark, sampled=sampled
+            )
             yield TargetCharts(
                 target,
                 conditioning,
-                charts.fans(result, target, conditioning, compared, styles),
+                charts.fans(result, target, conditioning, models, styles),
                 tuple(charts.calibration(result, target, conditioning, styles)),
                 charts.differences(result, target, conditioning, styles),
             )

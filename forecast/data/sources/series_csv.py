@@ -110,7 +110,7 @@ def distinct_periods(
 ) -> tuple[Periods, NDArray[np.float64], list[str]]:
     """Periods in order, each once; what had to be done for it."""
     repairs = []
-    if (np.diff(periods) < np.timedelta64(0)).any():
+    if (periods[1:] < periods[:-1]).any():
         repairs.append("rows sorted by date")
     order = np.argsort(periods, kind="stable")
     periods, values = periods[order], values[order]

@@ -58,7 +58,7 @@ DEBT_LIMITS = (
 )  # fmt: skip
 EMERGENCIES: tuple[Knots, ...] = (
     (
-        (2007.9, 0), (2008.5, 300), (2008.7, 560), (2008.93, 1500), (2009.25, 1330), (2010.1, 380), (2010.6, 220), (2013.0, 0),
+        (2007.9, 0), (2008.5, 300), (2008.7, 430), (2008.93, 1500), (2009.25, 1330), (2010.1, 380), (2010.6, 220), (2013.0, 0),
     ),
     ((2020.2, 0), (2020.27, 560), (2020.5, 330), (2021.0, 140), (2022.5, 40), (2023.3, 25), (2025.5, 8)),
     ((2023.19, 0), (2023.21, 310), (2023.4, 290), (2023.9, 125), (2024.05, 165), (2024.8, 100), (2025.05, 0)),
@@ -123,8 +123,8 @@ def accounts(
         "other": along(days, OTHER) * np.exp(ar1(0.02 * streams["other"].standard_normal(size), 0.97)),
     }
     sheet = pd.DataFrame(items, index=pd.DatetimeIndex(days).as_unit("us")).round(3)
-    needed = _corridor_reserves(size, streams["facilities"]) - _liquidity(sheet) + sheet["repo"].to_numpy()
-    sheet["repo"] = np.round(np.where(days < CORRIDOR_ENDS, needed, sheet["repo"]), 3)
+    needed = _corridor_reserves(size, streams["facilities"]) - _liquidity(sheet)
+    sheet["repo"] = np.round(sheet["repo"] + _open_market_operations(days, needed), 3)
     liquidity = _liquidity(sheet)
     sheet["on_rrp"] = np.round(_reverse_repo(days, liquidity, surroundings, comfort, streams["on_rrp"]), 3)
     sheet["reserves"] = np.round(liquidity - sheet["on_rrp"], 3)
@@ -135,6 +135,13 @@ def _liquidity(sheet: pd.DataFrame) -> Array:
     """What banks and money funds hold together: assets less every other liability, usd_bn."""
     elsewhere = sheet[["currency", "tga", "foreign_rrp", "other"]].sum(axis=1)
     return np.asarray(sheet[list(ASSETS)].sum(axis=1) - elsewhere, dtype=np.float64)
+
+
+def _open_market_operations(days: Days, needed: Array) -> Array:
+    """Repo that fills the corridor's need for reserves day by day, and matures over a quarter once it is given up."""
+    end = int(np.searchsorted(days, CORRIDOR_ENDS))
+    since = (days[end:] - CORRIDOR_ENDS).astype(np.float64)
+    return np.concatenate([needed[:end], needed[end - 1] * np.exp(-since / 30)])
 
 
 def _corridor_reserves(size: int, rng: np.random.Generator) -> Array:
@@ -236,4 +243,4 @@ def _window_dressing(days: Days) -> Array:
     """One on the last business day of a quarter, a little the days around."""
     quarter = days.astype("datetime64[M]").astype(np.int64) // 3
     last = np.r_[quarter[1:] != quarter[:-1], False].astype(np.float64)
-    return last + 0.3 * np.r_[last[1:], 0.0] + 0.3 * np.r_[0.0, last[:-1]]
+    return np.asarray(last + 0.3 * np.r_[last[1:], 0.0] + 0.3 * np.r_[0.0, last[:-1]])

@@ -16,7 +16,6 @@ from forecast.data.vintages import VintageTable, end_of_day
 
 # First days of series whose market or publication is younger than the simulation.
 FIRST_PUBLISHED = {
-    "on_rrp": "2013-09-23",
     "on_rrp_rate": "2013-09-23",
     "sofr": "2014-08-22",
     "tgcr": "2014-08-22",
@@ -25,7 +24,7 @@ FIRST_PUBLISHED = {
 }
 AVERAGED = ("reserves", "tga", "currency", "reverse_repo", "foreign_rrp", "other_reverse_repo", "other_deposits")
 REVISED = {"bank_assets": 0.004, "gdp": 0.004}  # standard deviation of the error a year after a benchmark
-BENCHMARK_MONTH = 10
+BENCHMARK_MONTH = 8
 ONE_RATE_ON_RESERVES = pd.Timestamp("2021-07-29")
 
 
@@ -57,7 +56,7 @@ def every_day(frame: pd.DataFrame, last: np.datetime64) -> pd.DataFrame:
 def wednesdays(frame: pd.DataFrame, last: np.datetime64) -> dict[str, pd.Series]:
     """Levels on Wednesdays of business-day columns, by name."""
     daily = every_day(frame, last)
-    levels = daily[pd.DatetimeIndex(daily.index).dayofweek == 2]
+    levels = daily[pd.DatetimeIndex(daily.index).day_of_week == 2]
     return {str(name): column for name, column in levels.items()}
 
 
@@ -68,7 +67,7 @@ def week_averages(frame: pd.DataFrame, last: np.datetime64) -> dict[str, pd.Seri
     counts as the business day before.
     """
     daily = every_day(frame, last)
-    first = int(np.argmax(pd.DatetimeIndex(daily.index).dayofweek == 3))
+    first = int(np.argmax(pd.DatetimeIndex(daily.index).day_of_week == 3))
     weeks = (len(daily) - first) // 7
     means = daily.to_numpy()[first : first + 7 * weeks].reshape(weeks, 7, -1).mean(axis=1)
     averages = pd.DataFrame(means, index=daily.index[first + 6 :: 7][:weeks], columns=daily.columns)
@@ -135,14 +134,14 @@ def _revised_tables(
     spec: SeriesSpec, values: pd.Series, final: pd.Timestamp, rng: np.random.Generator
 ) -> Iterator[VintageTable]:
     """The table on the eve of each benchmark and on its day, and the last one."""
-    times = decimal_years(values.index.to_numpy().astype("datetime64[D]"))
+    times = decimal_years(period_end(values.index, spec.frequency))
     years = range(values.index[0].year + 1, final.year + 1)
     dates = [day for year in years if (day := pd.Timestamp(year, BENCHMARK_MONTH, 28)) < final]
     before = times[0]
     for date in dates:
         first = pd.Series(revised(times, values.to_numpy(), before, rng, error=REVISED[spec.name]), index=values.index)
         yield from _table(spec, first, date - pd.Timedelta(days=1))
-        yield from _table(spec, values[first.index <= date], date)
+        yield from _table(spec, values, date)
         before = float(decimal_years(np.array([date], dtype="datetime64[D]"))[0])
     last = pd.Series(revised(times, values.to_numpy(), before, rng, error=REVISED[spec.name]), index=values.index)
     yield from _table(spec, last, final)
