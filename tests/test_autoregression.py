@@ -125,6 +125,18 @@ def test_weeks_of_delay_are_bridged_and_not_returned() -> None:
     np.testing.assert_allclose(ratio, ratio[0], rtol=0.03)
 
 
+def test_a_late_target_starts_from_all_its_last_published_weeks() -> None:
+    y = ar1(400, 0.9, seed=6)
+    late = np.r_[y, np.nan, np.nan]
+    fitted = AR(2).fit(design_of(late), rng=np.random.default_rng(0))
+    constant, first, second = fitted.coefficients[:, 0]
+    path = list(y[-2:])
+    for _ in range(3):
+        path.append(constant + first * path[-1] + second * path[-2])
+    draws = draw(AR(2), design_of(late), 1, n=100_000)
+    assert draws.mean() == pytest.approx(path[-1], abs=4 * draws.std() / np.sqrt(100_000))
+
+
 def test_targets_keep_the_dependence_of_their_residuals() -> None:
     rng = np.random.default_rng(7)
     shocks = rng.multivariate_normal([0, 0], [[1, -0.8], [-0.8, 1]], size=2000)

@@ -153,7 +153,7 @@ def test_every_statement_since_2002_came_when_the_rule_says() -> None:
     assert len(published) > 1100
     assert (rule.tz_localize(None).normalize() == pd.DatetimeIndex(published)).all()
     assert set(rule.strftime("%H:%M")) == {"16:30"}
-    assert set(H41_EXCEPTIONS) <= set(published.index.strftime("%Y-%m-%d"))
+    assert set(H41_EXCEPTIONS) <= set(pd.DatetimeIndex(published.index).strftime("%Y-%m-%d"))
 
 
 @pytest.mark.parametrize(

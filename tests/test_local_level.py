@@ -67,16 +67,18 @@ def variances(level: Level) -> list[float]:
 @pytest.mark.parametrize(("moves", "noise"), [(1.0, 2.0), (1.0, 0.1), (0.05, 1.0)])
 @pytest.mark.parametrize("columns", [0, 2])
 def test_the_likelihood_is_at_its_maximum_by_statsmodels_own_filter(moves: float, noise: float, columns: int) -> None:
-    y, X = simulate(300, moves, noise), dummies(300)[:, :columns]
+    trend = np.cumsum(np.random.default_rng(1).normal(size=(60, 2)), axis=0)
+    y, X = simulate(60, moves, noise), trend[:, :columns]
     level, _ = estimate_level(y + X @ np.array([3.0, -1.0])[:columns], X)
     other = unobserved_components(y + X @ np.array([3.0, -1.0])[:columns], X)
     best = other.loglike(variances(level))
-    for factor in (0.8, 1.25):
+    # Where the noise all but vanishes its variance hardly enters the likelihood.
+    tolerance = 1e-3 if noise < moves / 2 else 1e-6
+    for factor in (0.98, 1.02):
         for which in (0, 1):
             moved = variances(level)
             moved[which] *= factor
-            # Where the noise all but vanishes its variance hardly enters the likelihood.
-            assert other.loglike(moved) <= best + 1e-3
+            assert other.loglike(moved) <= best + tolerance
 
 
 @pytest.mark.parametrize("columns", [0, 2])

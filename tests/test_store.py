@@ -69,7 +69,7 @@ def test_what_was_imported_comes_back(current: Path, archive: Path) -> None:
     assert counts(import_directory(current, archive=archive)) == (1, 0, 0)
     series = load_vintages(archive).final().series("monetary_base")
     assert series.tolist() == [5600.5, 5700.25, 5800.125]
-    assert series.index.strftime("%Y-%m-%d").tolist() == ["2023-10-01", "2023-11-01", "2023-12-01"]
+    assert pd.DatetimeIndex(series.index).strftime("%Y-%m-%d").tolist() == ["2023-10-01", "2023-11-01", "2023-12-01"]
 
 
 def test_the_bytes_of_every_file_are_kept_under_their_own_hash(current: Path, archive: Path) -> None:

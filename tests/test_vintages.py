@@ -30,7 +30,7 @@ def vintages(*tables: VintageTable) -> Vintages:
 
 def known(held: Vintages, name: str, origin: str) -> dict[str, float]:
     series = held.as_of(origin).series(name)
-    return dict(zip(series.index.strftime("%Y-%m-%d"), series.tolist(), strict=True))
+    return dict(zip(pd.DatetimeIndex(series.index).strftime("%Y-%m-%d"), series.tolist(), strict=True))
 
 
 def local(instant: pd.Timestamp) -> str:

@@ -29,10 +29,11 @@ def command() -> None:
 @click.option("--unit", "units", multiple=True, metavar="ID=UNIT", help="Unit of a series' files; may be repeated.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def import_(folder: Path, units: Sequence[str], *, as_json: bool) -> None:
-    """Import the series files of DIR: ID.csv or ID__YYYY-MM-DD.csv, and MANIFEST.csv.
+    """Import a folder of series files.
 
-    The day on which a file was current (as_of) stands in its name or in the manifest, and so
-    does its unit. What cannot be read for certain is refused and listed; the rest enters.
+    DIR holds files ID.csv or ID__YYYY-MM-DD.csv, with date and value, and a MANIFEST.csv. The
+    day on which a file was current (as_of) stands in its name or in the manifest, and so does
+    its unit. What cannot be read for certain is refused and listed; the rest enters.
     """
     from forecast.data.store import import_directory
     from forecast.errors import DataError

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from functools import cache
 
+import holidays
 import numpy as np
 import pandas as pd
-from dateutil.easter import easter
 
 from forecast.calendar import Days, business_calendar
 from forecast.data.vintages import Panel
@@ -182,8 +182,9 @@ def _repo_holidays() -> Days:
 
     On Good Fridays with an employment report (2015, 2021, 2023, 2026) bonds trade half a day, repo does not.
     """
-    easters = [np.datetime64(easter(year), "D") for year in range(ON_RRP_BEGINS.year, 2061)]
-    return np.union1d(business_calendar("sifma").holidays, np.array(easters) - np.timedelta64(2, "D"))
+    exchange = holidays.financial_holidays("NYSE", years=range(ON_RRP_BEGINS.year, 2061))
+    good_fridays = np.array([day for day, name in exchange.items() if name == "Good Friday"], dtype="datetime64[D]")
+    return np.union1d(business_calendar("sifma").holidays, good_fridays)
 
 
 def _on_rrp_and_total(panel: Panel) -> tuple[pd.Series, pd.Series]:

@@ -43,13 +43,13 @@ class Chart:
 
 
 def fans(
-    result: BacktestResult, target: str, conditioning: str, models: Sequence[tuple[str, str]], styles: Mapping[str, Look]
+    result: BacktestResult,
+    target: str,
+    conditioning: str,
+    models: Sequence[tuple[str, str]],
+    styles: Mapping[str, Look],
 ) -> Chart | None:
-    """Fan charts of a target at origins chosen by rule, for the models of :func:`fan_models`.
-
-    The origins: those a sixth, a half and five sixths of the way, and the one where the benchmark's CRPS at the
-    longest horizon was worst. None where the benchmark has no forecast of the target.
-    """
+    """Fan charts of a target at the origins of :func:`fan_origins`; None where the benchmark has no forecast of it."""
     forecasts = result.forecasts[result.forecasts["target"] == target]
     origins = fan_origins(result, target, conditioning, models)
     if not origins:
@@ -64,9 +64,7 @@ def fans(
     unit = unit_label(str(forecasts["unit"].iloc[0]))
     svg = fan_chart(rows, list(origins.values()), unit=unit, name=f"fan {conditioning} {target}")
     last = "final values" if result.plan.outcome == "final" else "first releases"
-    caption = (
-        f"{target}, {unit}: median (coloured line) and central 50, 80 and 95 % intervals, against outcomes (dark line, {last})."
-    )
+    caption = f"{target}, {unit}: median (coloured line) and central 50, 80 and 95 % intervals, against outcomes (thin line, {last})."
     return Chart(caption, svg)
 
 
@@ -97,7 +95,11 @@ def sampled_models(plan: BacktestPlan) -> set[str]:
 def fan_origins(
     result: BacktestResult, target: str, conditioning: str, models: Sequence[tuple[str, str]]
 ) -> dict[pd.Timestamp, str]:
-    """Origins of the fans, in time order, with their headings; those all models have are preferred."""
+    """Origins of the fans, in time order, with their headings.
+
+    Among the origins that all the models have (or, if there are none, the benchmark's): those a sixth, a half and
+    five sixths of the way, and the one where the benchmark's CRPS at the longest horizon was worst.
+    """
     table = result.scorecard.table
     table = table[(table["target"] == target) & table["outcome"].notna()]
     own = [table[(table["model"] == name) & (table["conditioning"] == given)] for name, given in models]
@@ -106,7 +108,8 @@ def fan_origins(
     common = set.intersection(*(set(rows["origin"]) for rows in own))
     asked = sorted(common or set(own[0]["origin"]))
     headings = {asked[int(place * len(asked))]: "" for place in _EVEN}
-    longest = own[0][own[0]["horizon"] == own[0]["horizon"].max()]
+    shown = own[0][own[0]["origin"].isin(asked)]
+    longest = shown[shown["horizon"] == shown["horizon"].max()]
     worst = longest.loc[longest["crps"].idxmax()]
     headings[worst["origin"]] = f" (worst: CRPS {number(worst['crps'])})"
     return {origin: f"{origin:%Y-%m-%d}{headings[origin]}" for origin in sorted(headings)}
@@ -124,13 +127,13 @@ def _fan(rows: pd.DataFrame | None, history: pd.Series) -> Fan | None:
         weeks=rows["horizon"].to_numpy(dtype=float),
         median=rows[quantile_column(0.5)].to_numpy(dtype=float),
         outcome=rows["outcome"].to_numpy(dtype=float),
-        bands=np.array([[rows[quantile_column(low)], rows[quantile_column(high)]] for low, high, _ in FAN], dtype=float),
+        bands=np.array(
+            [[rows[quantile_column(low)], rows[quantile_column(high)]] for low, high, _ in FAN], dtype=float
+        ),
     )
 
 
-def calibration(
-    result: BacktestResult, target: str, conditioning: str, styles: Mapping[str, Look]
-) -> Iterator[Chart]:
+def calibration(result: BacktestResult, target: str, conditioning: str, styles: Mapping[str, Look]) -> Iterator[Chart]:
     """PIT histograms and coverage of one target under one conditioning."""
     table = result.scorecard.table
     table = table[(table["target"] == target) & (table["conditioning"] == conditioning) & table["outcome"].notna()]
@@ -155,9 +158,7 @@ def calibration(
     )
 
 
-def differences(
-    result: BacktestResult, target: str, conditioning: str, styles: Mapping[str, Look]
-) -> Chart | None:
+def differences(result: BacktestResult, target: str, conditioning: str, styles: Mapping[str, Look]) -> Chart | None:
     """Cumulative CRPS differences against the benchmark over origins; None without a model to compare."""
     plan, table = result.plan, result.scorecard.table
     table = table[(table["target"] == target) & table["outcome"].notna()]
@@ -175,9 +176,7 @@ def differences(
         return None
     unit = unit_label(str(table["unit"].iloc[0]))
     regimes = [(regime.name, regime.first, regime.last) for regime in plan.regimes]
-    caption = (
-        f"{target}: CRPS of {plan.benchmark} minus CRPS of each model, in {unit}, summed over the origins that both have."
-    )
+    caption = f"{target}: CRPS of {plan.benchmark} minus CRPS of each model, in {unit}, summed over the origins that both have."
     svg = score_differences(panels, styles, regimes, unit=unit, name=f"differences {conditioning} {target}")
     models = {model for lines in panels.values() for model in lines}
     return Chart(caption, svg, tuple(label for label in styles if label in models))

@@ -157,9 +157,7 @@ def _fan(axes: Any, fan: Fan | None, look: Look) -> None:
     axes.locator_params(axis="x", nbins=6, integer=True)
 
 
-def pit_histograms(
-    histograms: Mapping[tuple[str, int], pd.DataFrame], styles: Mapping[str, Look], *, name: str
-) -> str:
+def pit_histograms(histograms: Mapping[tuple[str, int], pd.DataFrame], styles: Mapping[str, Look], *, name: str) -> str:
     """PIT histograms, one row a model, one column a horizon, on one common scale of relative frequency.
 
     Parameters
@@ -262,6 +260,7 @@ def score_differences(
                 thin = line.iloc[_thinned(len(line))]
                 _line(axes, thin.index.to_numpy(), thin.to_numpy(), styles[model])
             axes.axhline(0, color=_INK, linewidth=0.7)
+            axes.set_ylim(*_better_half(list(lines.values())))
             axes.set_ylabel(f"{weeks_ahead(horizon)}\n{unit}")
             axes.locator_params(axis="y", nbins=5)
         _shade(column, regimes)
@@ -291,6 +290,15 @@ def _shade(column: Sequence[Any], regimes: Sequence[tuple[str, pd.Timestamp, pd.
             color=_MUTED,
         )
     column[0].set_xlim(first, last)
+
+
+def _better_half(lines: Sequence[pd.Series]) -> tuple[float, float]:
+    """Range of the better half of the lines, by where they end: a hopeless model must not flatten the others."""
+    ranked = sorted(lines, key=lambda line: float(line.iloc[-1]), reverse=True)
+    kept = ranked[: max((len(ranked) + 1) // 2, 3)]
+    low, high = min(0.0, *(float(line.min()) for line in kept)), max(0.0, *(float(line.max()) for line in kept))
+    margin = 0.08 * (high - low) or 1.0
+    return low - margin, high + margin
 
 
 def _thinned(n: int, at_most: int = 160) -> NDArray[np.intp]:

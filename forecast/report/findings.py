@@ -41,28 +41,28 @@ def findings(compared: pd.DataFrame, zeros: pd.DataFrame, *, benchmark: str) -> 
 
 
 def _lines(rows: pd.DataFrame, share: pd.Series, benchmark: str) -> Iterator[tuple[str, str]]:
-    flat = []
+    still = []
     for horizon, panel in rows.groupby("horizon"):
         weeks = int(horizon)  # type: ignore[call-overload]
         yield weeks_ahead(weeks), _verdict(panel, benchmark)
         zero = float(share.get((panel["target"].iloc[0], weeks), 0.0))
         if zero > _MOSTLY:
-            flat.append(f"{percent(zero)} ({weeks_ahead(weeks)}; the outcome moved in {percent(float(panel['moved'].mean()))})")
-    if flat:
-        yield "Mostly still", _still(flat, benchmark)
+            still.append(f"{percent(zero)} ({weeks_ahead(weeks)})")
+    if still:
+        yield "Mostly still", _still(still, float(rows["moved"].mean()), benchmark)
 
 
 def _verdict(panel: pd.DataFrame, benchmark: str) -> str:
     ranked = panel.sort_values("skill", ascending=False)
     better = ranked[(ranked["p_value"] < SIGNIFICANT) & (ranked["difference"] < 0)]
     worse = int(((ranked["p_value"] < SIGNIFICANT) & (ranked["difference"] > 0)).sum())
-    of = "the one model" if len(panel) == 1 else f"{len(panel)} models"
     if better.empty:
-        text = f"None of {of} beat {benchmark} significantly. {_closest(ranked)}"
+        said = "The one other model did not" if len(panel) == 1 else f"None of {len(panel)} models"
+        text = f"{said} beat {benchmark} significantly. {_closest(ranked)}"
     else:
         named = _listed([_named(row) for row in better.head(3).itertuples(index=False)])
         more = f", and {len(better) - 3} more" if len(better) > 3 else ""
-        text = f"{len(better)} of {of} beat {benchmark} significantly: {named}{more}."
+        text = f"{len(better)} of {len(panel)} models beat {benchmark} significantly: {named}{more}."
     return text + (f" {worse} {'was' if worse == 1 else 'were'} significantly worse." if worse else "")
 
 
@@ -70,23 +70,24 @@ def _closest(ranked: pd.DataFrame) -> str:
     tested = ranked[ranked["skill"].notna()]
     if tested.empty:
         return "Skill cannot be computed: the benchmark's score is zero everywhere."
-    return f"The nearest was {_named(next(tested.itertuples(index=False)))}."
+    first = "It was" if len(ranked) == 1 else "The nearest was"
+    return f"{first} {_named(next(tested.itertuples(index=False)))}."
 
 
 def _named(row: object) -> str:
     unit = unit_label(row.unit)  # type: ignore[attr-defined]
     change = "lower" if row.difference < 0 else "higher"  # type: ignore[attr-defined]
-    test = f"p {p_value(row.p_value)}" if row.p_value == row.p_value else f"not tested: {row.reason}"  # type: ignore[attr-defined]
+    test = f"p\u00a0{p_value(row.p_value)}" if row.p_value == row.p_value else f"not tested: {row.reason}"  # type: ignore[attr-defined]
     return (
         f"{row.model} (CRPS {number(row.mean)} against {number(row.benchmark)} {unit}, "  # type: ignore[attr-defined]
         f"{percent(abs(row.skill))} {change}, {test}, {row.n} origins)"  # type: ignore[attr-defined]
     )
 
 
-def _still(shares: Sequence[str], benchmark: str) -> str:
+def _still(shares: Sequence[str], moved: float, benchmark: str) -> str:
     return (
-        f"{benchmark}'s median was exactly right at {_listed(shares)} of its origins, because the outcome often did not "
-        "change from one origin to the next. Relative scores rest on the few origins where it did."
+        f"{benchmark}'s median was exactly right at {_listed(shares)} of its origins; the outcome differed from that of the "
+        f"origin before in {percent(moved)}. Relative scores rest on the few origins where it moved."
     )
 
 

@@ -69,7 +69,6 @@ class TargetScores:
     """The tables of one target: compact, then what stands behind it."""
 
     target: str
-    description: str
     matrix: Table
     details: tuple[Table, ...]
 
@@ -98,10 +97,11 @@ def _context(result: BacktestResult) -> dict[str, Any]:
         "question": plan.question,
         "asked": _asked(result),
         "overall": overall(everywhere, benchmark=plan.benchmark),
-        "findings": [finding for finding in _told(everywhere, zeros, plan)],
+        "findings": _told(everywhere, zeros, plan),
         "scores": list(_scores(result, compared)),
         "charts": list(_charts(result, everywhere, styles)),
         "styles": styles,
+        "descriptions": {target: _description(target) for target in plan.targets},
         "regimes": plan.regimes,
         "benchmark": plan.benchmark,
         "statuses": result.cells["status"].value_counts().to_dict(),
@@ -120,10 +120,22 @@ def _compared(result: BacktestResult) -> pd.DataFrame:
     """Comparisons with the benchmark; an empty table where the benchmark itself has no score."""
     regimes = [(regime.name, regime.first, regime.last) for regime in result.plan.regimes]
     try:
-        return result.scorecard.against(result.plan.benchmark, score="crps", regimes=regimes)
+        compared = result.scorecard.against(result.plan.benchmark, score="crps", regimes=regimes)
+        return _in_plan_order(compared, result.plan)
     except UsageError:
         none = result.scorecard.table.iloc[:0]
-        columns = ("regime", "n", "mean", "benchmark", "skill", "difference", "standard_error", "p_value", "share_zero", "moved")
+        columns = (
+            "regime",
+            "n",
+            "mean",
+            "benchmark",
+            "skill",
+            "difference",
+            "standard_error",
+            "p_value",
+            "share_zero",
+            "moved",
+        )
         return none.assign(**dict.fromkeys(columns, 0.0), reason="")
 
 
@@ -131,6 +143,12 @@ def _told(compared: pd.DataFrame, zeros: pd.DataFrame, plan: BacktestPlan) -> li
     order = {target: place for place, target in enumerate(plan.targets)}
     told = findings(compared, zeros, benchmark=plan.benchmark)
     return sorted(told, key=lambda finding: (finding.conditioning != "none", order.get(finding.target, len(order))))
+
+
+def _in_plan_order(rows: pd.DataFrame, plan: BacktestPlan) -> pd.DataFrame:
+    """Models in the order of the plan, the benchmark first, as in the legends."""
+    place = {label: k for k, label in enumerate(looks([entry.label for entry in plan.models], plan.benchmark))}
+    return rows.sort_values("model", key=lambda models: models.map(place), kind="stable", ignore_index=True)
 
 
 _CONDITIONING = {
@@ -173,7 +191,7 @@ def _description(target: str) -> str:
 
 
 def _scores(result: BacktestResult, compared: pd.DataFrame) -> Iterator[TargetScores]:
-    plan, summary = result.plan, result.scorecard.summary()
+    plan, summary = result.plan, _in_plan_order(result.scorecard.summary(), result.plan)
     for target in plan.targets:
         own = summary[summary["target"] == target]
         if own.empty:
@@ -186,7 +204,7 @@ def _scores(result: BacktestResult, compared: pd.DataFrame) -> Iterator[TargetSc
             details.insert(0, comparison_details(everywhere, benchmark=plan.benchmark))
         if len(rows) and plan.regimes:
             details.append(regime_table(rows, benchmark=plan.benchmark))
-        yield TargetScores(target, _description(target), matrix, tuple(details))
+        yield TargetScores(target, matrix, tuple(details))
 
 
 def _charts(result: BacktestResult, compared: pd.DataFrame, styles: dict[str, Look]) -> Iterator[TargetCharts]:
@@ -197,9 +215,7 @@ def _charts(result: BacktestResult, compared: pd.DataFrame, styles: dict[str, Lo
         for target in result.plan.targets:
             if (target, conditioning) not in present:
                 continue
-            models = charts.fan_models(
-                compared, target, conditioning, benchmark=result.plan.benchmark, sampled=sampled
-            )
+            models = charts.fan_models(compared, target, conditioning, benchmark=result.plan.benchmark, sampled=sampled)
             yield TargetCharts(
                 target,
                 conditioning,

@@ -22,7 +22,18 @@ def plan_listing(plan: BacktestPlan) -> str:
 
 
 def _lines(plan: BacktestPlan) -> Iterator[str]:
-    scalars = ("title", "question", "data", "targets", "benchmark", "horizons", "conditioning", "outcome", "n_draws", "seed")
+    scalars = (
+        "title",
+        "question",
+        "data",
+        "targets",
+        "benchmark",
+        "horizons",
+        "conditioning",
+        "outcome",
+        "n_draws",
+        "seed",
+    )
     yield from (_assignment(name, getattr(plan, name)) for name in scalars)
     yield from ("", "[origins]", *_origins(plan))
     window = {"start": plan.window.start, "weeks": plan.window.weeks}
@@ -138,7 +149,9 @@ def cell_counts(cells: pd.DataFrame) -> Table | None:
         for key, each in cells.groupby(["model", "conditioning"], sort=False)
         if (each["status"] != "ok").any()
     )
-    return Table("Models with cells that have no forecast.", ("Model", "Asked", "Answered", "Refused", "Failed"), (("", rows),))
+    return Table(
+        "Models with cells that have no forecast.", ("Model", "Asked", "Answered", "Refused", "Failed"), (("", rows),)
+    )
 
 
 def _statuses(cells: pd.DataFrame) -> tuple[Entry, ...]:

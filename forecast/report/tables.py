@@ -13,6 +13,7 @@ from forecast.report.figures import weeks_ahead
 from forecast.units import UNITS
 
 SIGNIFICANT = 0.05
+_NARROW = "\u00a0"  # a number and its sign stay on one line
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ def percent(share: float, *, signed: bool = False) -> str:
     """A share in percent; a dash where there is none."""
     if not math.isfinite(share):
         return "–"
-    return _minus(f"{100 * share:{'+' if signed else ''}.1f} %")
+    return _minus(f"{100 * share:{'+' if signed else ''}.1f}{_NARROW}%")
 
 
 def p_value(value: float) -> str:
@@ -99,13 +100,15 @@ def score_matrix(summary: pd.DataFrame, compared: pd.DataFrame, *, benchmark: st
     scores = summary.set_index(["model", "conditioning", "horizon"])
     tests = compared.set_index(["model", "conditioning", "horizon"])
     best = {h: _best(compared[compared["horizon"] == h], benchmark) for h in asked}
+    full = scores["n"].groupby("horizon").max()
     rows = [
-        (Entry(row_name(*key), style=""), *(_score(scores, tests, (*key, h), best[h]) for h in asked))
+        (Entry(row_name(*key), style=""), *(_score(scores, tests, (*key, h), best[h], int(full[h])) for h in asked))
         for key in _models(summary, benchmark)
     ]
     caption = (
-        f"Mean CRPS in {unit}; lower is better. Each model on its own origins (n). Beneath: skill against {benchmark} "
-        "over the origins both have, and the p-value of the Diebold-Mariano test."
+        f"Mean CRPS in {unit}; lower is better. Beneath: skill against {benchmark} over the origins both have, p-value of the "
+        f"Diebold-Mariano test, and number of origins (n); where a model has fewer origins than {benchmark}, also "
+        f"{benchmark}'s CRPS on those."
     )
     return Table(caption, ("Model", *(weeks_ahead(h) for h in asked)), (("", tuple(rows)),))
 
@@ -125,7 +128,9 @@ def _best(compared: pd.DataFrame, benchmark: str) -> tuple[str, str]:
     return str(fair.loc[ratio.idxmin(), "model"]), "none"
 
 
-def _score(scores: pd.DataFrame, tests: pd.DataFrame, key: tuple[str, str, int], best: tuple[str, str]) -> Entry:
+def _score(
+    scores: pd.DataFrame, tests: pd.DataFrame, key: tuple[str, str, int], best: tuple[str, str], full: int
+) -> Entry:
     if key not in scores.index:
         return Entry("–")
     row = scores.loc[key]
@@ -133,8 +138,10 @@ def _score(scores: pd.DataFrame, tests: pd.DataFrame, key: tuple[str, str, int],
     if key not in tests.index:
         return Entry(number(row["crps"]), count, best=key[:2] == best)
     test = tests.loc[key]
-    common = "" if test["n"] == row["n"] else f" ({test['n']:,.0f} common)"
-    small = f"{percent(test['skill'], signed=True)} · p {p_value(test['p_value'])} · {count}{common}"
+    if test["n"] < full:
+        common = "" if test["n"] == row["n"] else f", {test['n']:,.0f} common"
+        count += f"{common}, benchmark {number(test['benchmark'])}"
+    small = f"{percent(test['skill'], signed=True)} · p {p_value(test['p_value'])} · {count}"
     return Entry(number(row["crps"]), small, _verdict(test), best=key[:2] == best)
 
 

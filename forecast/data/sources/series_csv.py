@@ -54,7 +54,7 @@ def parse_days(content: bytes, *, where: str) -> tuple[Periods, Periods]:
 
 def _two_columns(content: bytes, where: str) -> list[tuple[int, str, str]]:
     """Line number and both cells of every row below the header."""
-    rows = [(line, row) for line, row in csv_rows(decode(content, where), where) if any(cell.strip() for cell in row)]
+    rows = [(line, row) for line, row in _csv_rows(decode(content, where), where) if any(cell.strip() for cell in row)]
     if not rows:
         raise DataError(f"{where}: the file is empty. Fetch it again.")
     if _DAY.fullmatch(rows[0][1][0].strip()):
@@ -68,6 +68,12 @@ def _two_columns(content: bytes, where: str) -> list[tuple[int, str, str]]:
 
 
 def decode(content: bytes, where: str) -> str:
+    """Bytes as text, if they are text and no web page.
+
+    Raises
+    ------
+    DataError : they are not
+    """
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -79,7 +85,7 @@ def decode(content: bytes, where: str) -> str:
     return text
 
 
-def csv_rows(text: str, where: str) -> Iterable[tuple[int, list[str]]]:
+def _csv_rows(text: str, where: str) -> Iterable[tuple[int, list[str]]]:
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         for row in reader:
@@ -89,6 +95,12 @@ def csv_rows(text: str, where: str) -> Iterable[tuple[int, list[str]]]:
 
 
 def parse_day(text: str, where: str) -> date:
+    """A day written as YYYY-MM-DD, and in no other of the ways Python would understand.
+
+    Raises
+    ------
+    DataError : it is not one; names the place
+    """
     try:
         if _DAY.fullmatch(text):
             return date.fromisoformat(text)

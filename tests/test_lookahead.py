@@ -1,0 +1,195 @@
+"""The look-ahead checks find what they are for: features that read the future, in whichever way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from forecast.checks.lookahead import POISONS, Poison, check_features, check_truncation, differences, poison
+from forecast.data.catalog import catalog
+from forecast.data.vintages import Panel, Vintages, VintageTable
+from forecast.errors import UsageError
+from forecast.features.feature_set import FEATURES, FeatureSet, feature
+
+ORIGIN = "2024-05-16 17:00"
+HONEST = FeatureSet(("reserves_level",), ("reserve_ratio_known", "tga_change", "tax_week"))
+
+
+@pytest.fixture(autouse=True)
+def _registry_as_before() -> Iterator[None]:
+    before = dict(FEATURES)
+    yield
+    FEATURES.clear()
+    FEATURES.update(before)
+
+
+@pytest.fixture(scope="module")
+def vintages() -> Vintages:
+    """Forty weeks of three series around the origin; bank assets are revised after it."""
+    rng = np.random.default_rng(1)
+    weeks = pd.date_range("2023-12-20", periods=40, freq="7D", unit="us").to_numpy()
+    levels = {"reserves_average": 3000.0, "tga_average": 700.0, "bank_assets": 20_000.0}
+    values = {name: level + rng.normal(size=40).cumsum() for name, level in levels.items()}
+    tables = [VintageTable(name, pd.Timestamp("2024-10-01"), weeks, values[name]) for name in levels]
+    first = VintageTable("bank_assets", pd.Timestamp("2024-06-10"), weeks[:24], values["bank_assets"][:24] - 50)
+    return Vintages.from_tables([*tables, first], catalog())
+
+
+def leaky(vintages: Vintages) -> FeatureSet:
+    @feature(inputs=["tga_average"], unit="usd_bn")
+    def reads_the_final_values(panel: Panel) -> pd.Series:
+        """The account as finally known, next week's value this week."""
+        series = vintages.final().series("tga_average")
+        return series.set_axis(series.index - pd.Timedelta(days=7))
+
+    return FeatureSet(("reserves_level",), ("reads_the_final_values", "tga_level"))
+
+
+# ----------------------------------------------------------------------------- poison
+
+
+@pytest.mark.parametrize("how", POISONS)
+def test_poison_leaves_the_past_alone_and_changes_the_future(vintages: Vintages, how: Poison) -> None:
+    poisoned = poison(vintages, ORIGIN, how, np.random.default_rng(0))
+    instant = pd.Timestamp(ORIGIN, tz="America/New_York")
+    for rows, other in ((vintages.observations, poisoned.observations),):
+        past, other_past = rows[rows["released"] <= instant], other[other["released"] <= instant]
+        pd.testing.assert_frame_equal(past.reset_index(drop=True), other_past.reset_index(drop=True))
+        future, other_future = rows[rows["released"] > instant], other[other["released"] > instant]
+        assert len(future) > 20
+        if how == "withheld":
+            assert other_future.empty
+        else:
+            same = future["value"].to_numpy() == other_future["value"].to_numpy()
+            assert same.mean() < 0.2
+
+
+def test_each_poison_does_what_its_name_says(vintages: Vintages) -> None:
+    later = (vintages.observations["released"] > pd.Timestamp(ORIGIN, tz="America/New_York")).to_numpy()
+    future = {
+        how: poison(vintages, ORIGIN, how, np.random.default_rng(0)).observations["value"].to_numpy()[later]
+        for how in POISONS
+        if how != "withheld"
+    }
+    assert np.isnan(future["missing"]).all()
+    assert set(np.abs(future["huge"])) == {1e12}
+    assert len(set(future["huge"])) == 2
+    before = vintages.observations["value"].to_numpy()[later]
+    assert sorted(future["permuted"]) == sorted(before)
+
+
+def test_a_release_at_the_very_instant_is_past(vintages: Vintages) -> None:
+    released = vintages.observations["released"].iloc[10]
+    poisoned = poison(vintages, released, "missing", np.random.default_rng(0))
+    at = (vintages.observations["released"] == released).to_numpy()
+    assert at.any()
+    assert poisoned.observations["value"].to_numpy()[at] == pytest.approx(vintages.observations["value"].to_numpy()[at])
+
+
+def test_poisoning_does_not_touch_the_original(vintages: Vintages) -> None:
+    before = vintages.observations.copy()
+    poison(vintages, ORIGIN, "huge", np.random.default_rng(0))
+    pd.testing.assert_frame_equal(vintages.observations, before)
+
+
+def test_an_unknown_poison_is_refused(vintages: Vintages) -> None:
+    with pytest.raises(UsageError, match="arsenic"):
+        poison(vintages, ORIGIN, "arsenic", np.random.default_rng(0))  # type: ignore[arg-type]
+
+
+# ----------------------------------------------------------------------------- checks
+
+
+def test_honest_features_do_not_leak(vintages: Vintages) -> None:
+    assert check_features(HONEST, vintages, ["2024-02-15 17:00", ORIGIN, "2024-06-10 12:00"]) == []
+
+
+@pytest.mark.parametrize("how", POISONS)
+def test_a_feature_that_reads_later_releases_is_found(vintages: Vintages, how: Poison) -> None:
+    instant = pd.Timestamp(ORIGIN, tz="America/New_York")
+    poisoned = poison(vintages, ORIGIN, how, np.random.default_rng(0))
+
+    clean = leaky(vintages).build(vintages.as_of(ORIGIN))
+    FEATURES.pop("reads_the_final_values")
+    found = differences(clean, leaky(poisoned).build(poisoned.as_of(ORIGIN)))
+    assert found == {"reads_the_final_values": pd.Timestamp("2024-05-15")}
+    assert instant > found["reads_the_final_values"].tz_localize("America/New_York")
+
+
+def test_the_check_reports_feature_origin_and_week(vintages: Vintages) -> None:
+    """A feature that looks at how many rows its neighbour will have: only the panel's cut protects, so break the cut."""
+
+    @feature(inputs=["tga_average"], unit="count")
+    def length_of_the_archive(panel: Panel) -> pd.Series:
+        """Sum of everything ever released, read through the panel's back door."""
+        everything = panel._read.vintages.observations["value"].sum()  # type: ignore[union-attr]
+        return panel.series("tga_average") * 0 + everything
+
+    leaks = check_features(FeatureSet(("reserves_level",), ("length_of_the_archive",)), vintages, [ORIGIN])
+    assert {leak.how for leak in leaks} >= {"missing", "huge", "withheld"}
+    assert {(leak.feature, f"{leak.period:%Y-%m-%d}") for leak in leaks} == {("length_of_the_archive", "2023-12-20")}
+    assert "'length_of_the_archive' at 2024-05-16 17:00: its value for 2023-12-20 changed" in str(leaks[0])
+
+
+def test_a_check_that_could_not_fail_is_refused(vintages: Vintages) -> None:
+    with pytest.raises(UsageError, match="2026-01-01"):
+        check_features(HONEST, vintages, ["2026-01-01 17:00"])
+
+
+def test_a_full_sample_mean_is_found_by_truncation_though_not_by_poison(vintages: Vintages) -> None:
+    @feature(inputs=["tga_average"], unit="usd_bn")
+    def demeaned(panel: Panel) -> pd.Series:
+        """The account less its mean over whatever is in the panel."""
+        series = panel.series("tga_average")
+        return series - series.mean()
+
+    guilty = FeatureSet(("reserves_level",), ("demeaned", "tga_change"))
+    assert check_features(guilty, vintages, [ORIGIN]) == []
+    leaks = check_truncation(guilty, vintages, [ORIGIN])
+    assert {leak.feature for leak in leaks} == {"demeaned"}
+    assert "when later releases were added" in str(leaks[0])
+
+
+def test_truncation_forgives_revisions_and_late_arrivals(vintages: Vintages) -> None:
+    revised = FeatureSet(("reserves_level",), ("reserve_ratio", "reserve_ratio_known"))
+    design, final = revised.build(vintages.as_of(ORIGIN)), revised.build(vintages.final())
+    both = design.features["reserve_ratio"].dropna().index
+    assert (design.features.loc[both, "reserve_ratio"] != final.features.loc[both, "reserve_ratio"]).all()
+    assert check_truncation(revised, vintages, [ORIGIN]) == []
+
+
+# ------------------------------------------------------------------------ differences
+
+
+def test_identical_designs_do_not_differ(vintages: Vintages) -> None:
+    design = HONEST.build(vintages.as_of(ORIGIN), ahead=4)
+    assert differences(design, HONEST.build(vintages.as_of(ORIGIN), ahead=4)) == {}
+
+
+def test_the_smallest_difference_is_seen_and_dated(vintages: Vintages) -> None:
+    design = HONEST.build(vintages.as_of(ORIGIN))
+    features = design.features.copy()
+    features.iloc[7, 1] = np.nextafter(features.iloc[7, 1], np.inf)
+    assert differences(design, replace(design, features=features)) == {"tga_change": design.features.index[7]}
+
+
+def test_a_missing_value_differs_from_a_number_but_not_from_a_missing_one(vintages: Vintages) -> None:
+    design = HONEST.build(vintages.as_of(ORIGIN))
+    features = design.features.copy()
+    assert np.isnan(features.iloc[0, 1])
+    features.iloc[3, 1] = np.nan
+    assert differences(design, replace(design, features=features)) == {"tga_change": design.features.index[3]}
+
+
+def test_rows_and_columns_that_come_or_go_differ(vintages: Vintages) -> None:
+    design = HONEST.build(vintages.as_of(ORIGIN))
+    assert differences(design, replace(design, features=design.features.iloc[1:])) == {
+        "reserve_ratio_known": None,
+        "tga_change": None,
+        "tax_week": None,
+    }
+    assert differences(design, replace(design, features=design.features.drop(columns="tax_week"))) == {"tax_week": None}
