@@ -457,7 +457,7 @@ def test_a_benchmark_that_is_mostly_exact_is_said_to_be(result: BacktestResult, 
 
 
 def test_fans_stand_at_even_places_and_at_the_benchmarks_worst_miss(result: BacktestResult) -> None:
-    headings = fan_origins(result, "ratio", "none", [("walk", "none"), ("sharp", "none")])
+    headings = fan_origins(result, "ratio", [("walk", "none"), ("sharp", "none")])
     origins = result.plan.origins
     own = result.scorecard.table.query("model == 'walk' and target == 'ratio' and horizon == 13")
     worst = own.loc[own["crps"].idxmax(), "origin"]
@@ -469,7 +469,7 @@ def test_fans_stand_at_even_places_and_at_the_benchmarks_worst_miss(result: Back
 def test_fans_prefer_origins_that_all_models_have() -> None:
     sparse = make_result(every=7)
     asked = set(sparse.plan.origins[::7])
-    headings = fan_origins(sparse, "ratio", "none", [("walk", "none"), ("sharp", "none")])
+    headings = fan_origins(sparse, "ratio", [("walk", "none"), ("sharp", "none")])
     assert set(headings) <= asked
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 from forecast.calendar import Days, business_calendar
 from forecast.data.vintages import Panel
 from forecast.features.feature_set import feature
-from forecast.features.transforms import at, difference, every_day, weekly
+from forecast.features.transforms import at, difference, every_day, present, weekly
 
 # First daily operation of the overnight facility; the few operations before it were tests of other kinds.
 ON_RRP_BEGINS = pd.Timestamp("2013-09-23")
@@ -113,8 +113,7 @@ def on_rrp_share(panel: Panel) -> pd.Series:
     -------
     (T,) percent
     """
-    on_rrp, total = _on_rrp_and_total(panel)
-    return (100 * on_rrp / total).dropna()
+    return _share(panel, "on_rrp")
 
 
 @feature(inputs=["reserves_average", "tga_average", "on_rrp", "currency_average"], unit="percent")
@@ -127,8 +126,7 @@ def tga_share(panel: Panel) -> pd.Series:
     -------
     (T,) percent
     """
-    _, total = _on_rrp_and_total(panel)
-    return (100 * panel.series("tga_average") / total).dropna()
+    return _share(panel, "tga_average")
 
 
 @feature(inputs=["srf"], unit="usd_bn", frequency="D", weekly="mean")
@@ -187,11 +185,11 @@ def _repo_holidays() -> Days:
     return np.union1d(business_calendar("sifma").holidays, good_fridays)
 
 
-def _on_rrp_and_total(panel: Panel) -> tuple[pd.Series, pd.Series]:
-    """Overnight reverse repo, none before the facility existed, and the sum of the main liabilities."""
-    reserves = panel.series("reserves_average")
-    existed = panel.as_of.tz_localize(None) >= ON_RRP_BEGINS
-    take_up = on_rrp_take_up.compute(panel) if existed else pd.Series(dtype=float, index=reserves.index[:0])
-    on_rrp = np.where(reserves.index < ON_RRP_BEGINS, 0.0, at(take_up, reserves.index))
-    others = sum(at(panel.series(name), reserves.index) for name in ("tga_average", "currency_average"))
-    return pd.Series(on_rrp, index=reserves.index), reserves + others + on_rrp
+def _share(panel: Panel, item: str) -> pd.Series:
+    """An item in percent of the main liabilities, by the weeks of reserves; no overnight facility before it began."""
+    weeks = panel.series("reserves_average").index
+    items = {name: at(panel.series(name), weeks) for name in ("reserves_average", "tga_average", "currency_average")}
+    items["on_rrp"] = np.zeros(len(weeks))
+    if panel.as_of.tz_localize(None) >= ON_RRP_BEGINS:
+        items["on_rrp"] = np.where(weeks < ON_RRP_BEGINS, 0.0, at(on_rrp_take_up.compute(panel), weeks))
+    return present(100 * items[item] / np.sum(list(items.values()), axis=0), weeks)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from forecast.data.vintages import Panel
 from forecast.features.feature_set import feature
-from forecast.features.transforms import at, by_reserve_week, growth, lag
+from forecast.features.transforms import at, by_reserve_week, growth, lag, present
 
 
 @feature(inputs=["bank_credit"], unit="percent")
@@ -122,10 +122,11 @@ def private_debt_growth(panel: Panel) -> pd.Series:
 
 
 def _quarterly_growth(series: pd.Series) -> pd.Series:
-    return (100 * ((series / at(lag(series, 13), series.index)) ** 4 - 1)).dropna()
+    ratio = series.to_numpy(dtype=float) / at(lag(series, 13), series.index)
+    return present(100 * (ratio**4 - 1), series.index)
 
 
 def _to_gdp(panel: Panel, debt: pd.Series) -> pd.Series:
     # Z.1 comes after the national accounts of its quarter, so its clock decides when the ratio was known.
-    ratio = (100 * debt / at(panel.series("gdp"), debt.index)).dropna()
+    ratio = present(100 * debt.to_numpy(dtype=float) / at(panel.series("gdp"), debt.index), debt.index)
     return by_reserve_week(ratio, panel.catalog["household_debt"], panel)

@@ -6,7 +6,7 @@ import pandas as pd
 
 from forecast.data.vintages import Panel
 from forecast.features.feature_set import feature
-from forecast.features.transforms import as_known, at, difference
+from forecast.features.transforms import as_known, at, difference, present
 
 
 @feature(inputs=["reserves_average"], unit="usd_bn")
@@ -137,4 +137,4 @@ def reserves_to_deposits(panel: Panel) -> pd.Series:
 
 
 def _percent_of(part: pd.Series, whole: pd.Series) -> pd.Series:
-    return (100 * part / at(whole, part.index)).dropna()
+    return present(100 * part.to_numpy(dtype=float) / at(whole, part.index), part.index)

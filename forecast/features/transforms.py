@@ -103,6 +103,12 @@ def lag(series: pd.Series, weeks: int) -> pd.Series:
     return series.set_axis(series.index + pd.Timedelta(days=7 * weeks))
 
 
+def present(values: NDArray[np.float64], periods: pd.Index) -> pd.Series:
+    """Values by period, without the missing ones."""
+    known = ~np.isnan(values)
+    return pd.Series(values, index=periods) if known.all() else pd.Series(values[known], index=periods[known])
+
+
 def at(series: pd.Series, periods: pd.Index) -> NDArray[np.float64]:
     """Values of a series at the periods asked for, in order; missing where it has none.
 
@@ -120,7 +126,7 @@ def _at(values: NDArray[np.float64], labels: NDArray[np.int64], wanted: NDArray[
 
 def difference(series: pd.Series, weeks: int = 1) -> pd.Series:
     """x(t) - x(t - weeks), same unit. ``series`` is weekly; missing weeks stay missing."""
-    return (series - at(lag(series, weeks), series.index)).dropna()
+    return present(series.to_numpy(dtype=float) - at(lag(series, weeks), series.index), series.index)
 
 
 def growth(series: pd.Series, months: int = 12) -> pd.Series:
@@ -129,7 +135,8 @@ def growth(series: pd.Series, months: int = 12) -> pd.Series:
     Matched by date, not by position: a month that was never published leaves its successors' growth alone.
     """
     month = series.index.to_numpy().astype("datetime64[M]").view("int64")
-    return (100 * (series / _at(series.to_numpy(dtype=float), month, month - months) - 1)).dropna()
+    values = series.to_numpy(dtype=float)
+    return present(100 * (values / _at(values, month, month - months) - 1), series.index)
 
 
 def expanding_standardise(series: pd.Series, minimum: int = 52) -> pd.Series:
@@ -159,7 +166,7 @@ def as_known(panel: Panel, name: str, periods: pd.DatetimeIndex) -> pd.Series:
     -------
     (T,) the series' own unit; missing before its first release and once the latest value has grown stale
     """
-    return carried(panel.series(name), panel.catalog[name], periods)
+    return pd.Series(_carried(panel.series(name), panel.catalog[name], periods), index=periods, name=name)
 
 
 def by_reserve_week(series: pd.Series, spec: SeriesSpec, panel: Panel) -> pd.Series:
@@ -175,10 +182,10 @@ def by_reserve_week(series: pd.Series, spec: SeriesSpec, panel: Panel) -> pd.Ser
         return series
     first = week_end(_days(series.index[:1]))[0].item()
     weeks = pd.date_range(first, last_week_over(panel.as_of), freq="7D", unit="us")
-    return carried(series, spec, weeks).dropna()
+    return present(_carried(series, spec, weeks), weeks)
 
 
-def carried(series: pd.Series, spec: SeriesSpec, periods: pd.DatetimeIndex) -> pd.Series:
+def _carried(series: pd.Series, spec: SeriesSpec, periods: pd.DatetimeIndex) -> NDArray[np.float64]:
     """Latest value whose period was released, by the rule of ``spec``, by Thursday 17:00 after each week."""
     released, ends = _clock(spec.release, spec.frequency, _microseconds(series.index).tobytes())
     deadline = _microseconds(periods) + 41 * 3_600_000_000  # from the start of Wednesday
@@ -186,7 +193,7 @@ def carried(series: pd.Series, spec: SeriesSpec, periods: pd.DatetimeIndex) -> p
     latest = np.maximum(position, 0)
     age = (_days(periods) - ends[latest]).view("int64")
     fresh = (position >= 0) & (age <= _LONGEST_CARRY.get(spec.frequency, _LONGEST_CARRY_OF_SHORT_PERIODS))
-    return pd.Series(np.where(fresh, series.to_numpy(dtype=float)[latest], np.nan), index=periods, name=series.name)
+    return np.where(fresh, series.to_numpy(dtype=float)[latest], np.nan)
 
 
 @lru_cache(maxsize=64)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +22,7 @@ from forecast.report.figures import (
     pit_histograms,
     score_differences,
 )
-from forecast.report.tables import number, unit_label
+from forecast.report.tables import groups, number, unit_label
 
 _EVEN = (1 / 6, 1 / 2, 5 / 6)  # where among the origins the evenly spread fans stand
 _PAST_WEEKS = 26
@@ -51,12 +51,12 @@ def fans(
 ) -> Chart | None:
     """Fan charts of a target at the origins of :func:`fan_origins`; None where the benchmark has no forecast of it."""
     forecasts = result.forecasts[result.forecasts["target"] == target]
-    origins = fan_origins(result, target, conditioning, models)
+    origins = fan_origins(result, target, models)
     if not origins:
         return None
     history = forecasts.drop_duplicates("period").set_index("period")["outcome"].dropna().sort_index()
     chosen = forecasts[forecasts["origin"].isin(list(origins)) & forecasts["model"].isin([m for m, _ in models])]
-    by_cell = {key: rows for key, rows in chosen.groupby(["model", "conditioning", "origin"])}
+    by_cell = dict(groups(chosen, ["model", "conditioning", "origin"]))
     rows = [
         (name, styles[name], [_fan(by_cell.get((name, given, origin)), history) for origin in origins])
         for name, given in models
@@ -69,7 +69,7 @@ def fans(
 
 
 def fan_models(
-    compared: pd.DataFrame, target: str, conditioning: str, *, benchmark: str, sampled: Set[str]
+    compared: pd.DataFrame, target: str, conditioning: str, *, benchmark: str, sampled: Collection[str]
 ) -> list[tuple[str, str]]:
     """(model, conditioning) of at most three: the benchmark, the best by CRPS on common cells, the best sampled one."""
     rows = compared[(compared["target"] == target) & (compared["conditioning"] == conditioning)]
@@ -92,9 +92,7 @@ def sampled_models(plan: BacktestPlan) -> set[str]:
     return labels
 
 
-def fan_origins(
-    result: BacktestResult, target: str, conditioning: str, models: Sequence[tuple[str, str]]
-) -> dict[pd.Timestamp, str]:
+def fan_origins(result: BacktestResult, target: str, models: Sequence[tuple[str, str]]) -> dict[pd.Timestamp, str]:
     """Origins of the fans, in time order, with their headings.
 
     Among the origins that all the models have (or, if there are none, the benchmark's): those a sixth, a half and
@@ -140,12 +138,12 @@ def calibration(result: BacktestResult, target: str, conditioning: str, styles: 
     if table.empty:
         return
     models = tuple(label for label in styles if (table["model"] == label).any())
-    groups = {key: rows["pit"] for key, rows in table.groupby(["model", "horizon"])}
+    pits = {key: rows["pit"] for key, rows in groups(table, ["model", "horizon"])}
     histograms = {
-        (model, int(horizon)): pit_histogram(groups[model, horizon])
+        (model, int(horizon)): pit_histogram(pits[model, horizon])
         for model in models
         for horizon in result.plan.horizons
-        if (model, horizon) in groups
+        if (model, horizon) in pits
     }
     yield Chart(
         f"{target}: histograms of the probability integral transform, ten bins from 0 to 1.",

@@ -330,7 +330,8 @@ def _svg(draw: Callable[[Any], None], *, height: float, name: str, margins: tupl
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    with mpl.rc_context({**_STYLE, "svg.hashsalt": name}), warnings.catch_warnings():
+    style: dict[Any, Any] = {**_STYLE, "svg.hashsalt": name}
+    with mpl.rc_context(style), warnings.catch_warnings():
         # The reader's fonts draw the text, not ours: a sign that ours lack is no problem.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         # Fixed margins, in inches: measuring every text twice to find them would take half of all the time.

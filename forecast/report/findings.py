@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
 from forecast.report.figures import weeks_ahead
-from forecast.report.tables import SIGNIFICANT, number, p_value, percent, unit_label
+from forecast.report.tables import SIGNIFICANT, groups, number, p_value, percent, records, unit_label
 
 # A benchmark that is exactly right this often leaves few origins on which models can differ.
 _MOSTLY = 0.5
@@ -32,18 +33,16 @@ def findings(compared: pd.DataFrame, zeros: pd.DataFrame, *, benchmark: str) -> 
     zeros    : rows of :func:`exact_zeros`
     """
     share = zeros.set_index(["target", "horizon"])["share"]
-    groups = compared.groupby(["conditioning", "target"], sort=False)
-    ordered = sorted(groups, key=lambda group: str(group[0][0]) != "none")  # type: ignore[index]
+    ordered = compared.sort_values("conditioning", key=lambda words: words != "none", kind="stable")
     return [
-        Finding(str(target), str(conditioning), tuple(_lines(rows, share, benchmark)))
-        for (conditioning, target), rows in ordered  # type: ignore[misc]
+        Finding(target, conditioning, tuple(_lines(rows, share, benchmark)))
+        for (conditioning, target), rows in groups(ordered, ["conditioning", "target"])
     ]
 
 
 def _lines(rows: pd.DataFrame, share: pd.Series, benchmark: str) -> Iterator[tuple[str, str]]:
     still = []
-    for horizon, panel in rows.groupby("horizon"):
-        weeks = int(horizon)  # type: ignore[call-overload]
+    for weeks, panel in groups(rows.sort_values("horizon", kind="stable"), "horizon"):
         yield weeks_ahead(weeks), _verdict(panel, benchmark)
         zero = float(share.get((panel["target"].iloc[0], weeks), 0.0))
         if zero > _MOSTLY:
@@ -60,7 +59,7 @@ def _verdict(panel: pd.DataFrame, benchmark: str) -> str:
         said = "The one other model did not" if len(panel) == 1 else f"None of {len(panel)} models"
         text = f"{said} beat {benchmark} significantly. {_closest(ranked)}"
     else:
-        named = _listed([_named(row) for row in better.head(3).itertuples(index=False)])
+        named = _listed([_named(row) for row in records(better.head(3))])
         more = f", and {len(better) - 3} more" if len(better) > 3 else ""
         text = f"{len(better)} of {len(panel)} models beat {benchmark} significantly: {named}{more}."
     return text + (f" {worse} {'was' if worse == 1 else 'were'} significantly worse." if worse else "")
@@ -71,16 +70,16 @@ def _closest(ranked: pd.DataFrame) -> str:
     if tested.empty:
         return "Skill cannot be computed: the benchmark's score is zero everywhere."
     first = "It was" if len(ranked) == 1 else "The nearest was"
-    return f"{first} {_named(next(tested.itertuples(index=False)))}."
+    return f"{first} {_named(next(records(tested)))}."
 
 
-def _named(row: object) -> str:
-    unit = unit_label(row.unit)  # type: ignore[attr-defined]
-    change = "lower" if row.difference < 0 else "higher"  # type: ignore[attr-defined]
-    test = f"p\u00a0{p_value(row.p_value)}" if row.p_value == row.p_value else f"not tested: {row.reason}"  # type: ignore[attr-defined]
+def _named(row: Any) -> str:
+    unit = unit_label(row.unit)
+    change = "lower" if row.difference < 0 else "higher"
+    test = f"p\u00a0{p_value(row.p_value)}" if row.p_value == row.p_value else f"not tested: {row.reason}"
     return (
-        f"{row.model} (CRPS {number(row.mean)} against {number(row.benchmark)} {unit}, "  # type: ignore[attr-defined]
-        f"{percent(abs(row.skill))} {change}, {test}, {row.n} origins)"  # type: ignore[attr-defined]
+        f"{row.model} (CRPS {number(row.mean)} against {number(row.benchmark)} {unit}, "
+        f"{percent(abs(row.skill))} {change}, {test}, {row.n} origins)"
     )
 
 
@@ -117,17 +116,19 @@ def overall(compared: pd.DataFrame, *, benchmark: str) -> list[str]:
     tested = fair[fair["p_value"].notna()]
     if tested.empty:
         return [f"No model could be compared with {benchmark}: there are too few common cells, or no other model."]
-    cases = fair.groupby(["target", "horizon"])
-    won = int(cases.apply(lambda rows: bool(_better(rows).any()), include_groups=False).sum())
+    case = ["target", "horizon"]
+    cases, won = (len(rows.drop_duplicates(case)) for rows in (fair, fair[_better(fair)]))
     count, luck = int(_better(tested).sum()), len(tested) * SIGNIFICANT / 2
     robust = int((_better(tested) & (holm(tested["p_value"]) < SIGNIFICANT)).sum())
-    among = f"the {cases.ngroups} combinations of target and horizon"
+    among = f"the {cases} combinations of target and horizon"
     first = f"In {won} of {among} at least one model" if won else f"In none of {among} any model"
     return [
         f"{first} beat {benchmark} significantly (CRPS, Diebold-Mariano test, p < 0.05).",
-        f"{len(tested)} comparisons were made and {count} of them came out significantly better. If every model were "
-        f"exactly as good as {benchmark}, about {number(luck, 2)} would do so by luck. After Holm's correction for the "
-        f"number of comparisons {robust} remain{'s' if robust == 1 else ''}.",
+        (
+            f"{len(tested)} comparisons were made and {count} of them came out significantly better. If every model were "
+            f"exactly as good as {benchmark}, about {number(luck, 2)} would do so by luck. After Holm's correction for the "
+            f"number of comparisons {robust} remain{'s' if robust == 1 else ''}."
+        ),
     ]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from forecast.backtest.plan import BacktestPlan
-from forecast.report.tables import Entry, Table, percent, row_name, unit_label
+from forecast.report.tables import Entry, Table, groups, percent, records, row_name, unit_label
 
 _MOST_REASONS = 60
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
@@ -103,7 +103,7 @@ def data_table(data: pd.DataFrame) -> Table:
 
 def _named(data: pd.DataFrame) -> Iterator[Any]:
     filled = data.assign(note=data["note"].fillna("").astype(str), title=data["title"].fillna("").astype(str))
-    return iter(filled.itertuples(index=False))
+    return records(filled)
 
 
 def data_warnings(data: pd.DataFrame) -> list[str]:
@@ -145,8 +145,8 @@ def cell_counts(cells: pd.DataFrame) -> Table | None:
     if cells.empty or (cells["status"] == "ok").all():
         return None
     rows = tuple(
-        (Entry(row_name(*key), style=""), Entry(f"{len(each):,}"), *_statuses(each))  # type: ignore[misc]
-        for key, each in cells.groupby(["model", "conditioning"], sort=False)
+        (Entry(row_name(*key), style=""), Entry(f"{len(each):,}"), *_statuses(each))
+        for key, each in groups(cells, ["model", "conditioning"])
         if (each["status"] != "ok").any()
     )
     return Table(
@@ -177,7 +177,7 @@ def failures(cells: pd.DataFrame) -> tuple[Table | None, int]:
             Entry(f"{row.max:%Y-%m-%d}"),
             Entry(row.reason or "no reason given", style="wide"),
         )
-        for row in grouped.head(_MOST_REASONS).itertuples(index=False)
+        for row in records(grouped.head(_MOST_REASONS))
     )
     head = ("Model", "Status", "Cells", "First origin", "Last origin", "Reason")
     return Table("Cells without a forecast, by reason.", head, (("", rows),)), max(len(grouped) - _MOST_REASONS, 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,6 +79,16 @@ def _minus(text: str) -> str:
     return text.replace("-", "−")
 
 
+def records(rows: pd.DataFrame) -> Iterator[Any]:
+    """Rows as tuples with named fields."""
+    return iter(rows.itertuples(index=False))
+
+
+def groups(rows: pd.DataFrame, by: str | list[str]) -> Iterator[tuple[Any, pd.DataFrame]]:
+    """(key, rows) in the order of first appearance."""
+    return iter(rows.groupby(by, sort=False))
+
+
 def row_name(model: str, conditioning: str) -> str:
     """A model's name in a table; conditional forecasts never stand there unlabelled."""
     return model if conditioning == "none" else f"{model} (given what came true)"
@@ -97,14 +107,14 @@ def score_matrix(summary: pd.DataFrame, compared: pd.DataFrame, *, benchmark: st
     """
     unit = unit_label(str(summary["unit"].iloc[0]))
     asked = [h for h in horizons if (summary["horizon"] == h).any()]
-    scores = summary.set_index(["model", "conditioning", "horizon"])
-    tests = compared.set_index(["model", "conditioning", "horizon"])
+    scores = {(row.model, row.conditioning, row.horizon): row for row in records(summary)}
+    tests = {(row.model, row.conditioning, row.horizon): row for row in records(compared)}
     best = {h: _best(compared[compared["horizon"] == h], benchmark) for h in asked}
-    full = scores["n"].groupby("horizon").max()
-    rows = [
-        (Entry(row_name(*key), style=""), *(_score(scores, tests, (*key, h), best[h], int(full[h])) for h in asked))
-        for key in _models(summary, benchmark)
-    ]
+    full = summary.groupby("horizon")["n"].max().to_dict()
+    rows = []
+    for key in _models(summary, benchmark):
+        entries = (_score(scores.get((*key, h)), tests.get((*key, h)), full[h], best=key == best[h]) for h in asked)
+        rows.append((Entry(row_name(*key), style=""), *entries))
     caption = (
         f"Mean CRPS in {unit}; lower is better. Beneath: skill against {benchmark} over the origins both have, p-value of the "
         f"Diebold-Mariano test, and number of origins (n); where a model has fewer origins than {benchmark}, also "
@@ -128,27 +138,24 @@ def _best(compared: pd.DataFrame, benchmark: str) -> tuple[str, str]:
     return str(fair.loc[ratio.idxmin(), "model"]), "none"
 
 
-def _score(
-    scores: pd.DataFrame, tests: pd.DataFrame, key: tuple[str, str, int], best: tuple[str, str], full: int
-) -> Entry:
-    if key not in scores.index:
+def _score(row: Any, test: Any, full: int, *, best: bool) -> Entry:
+    """``full`` is the largest number of origins that any model has at this horizon."""
+    if row is None:
         return Entry("–")
-    row = scores.loc[key]
-    count = f"n {row['n']:,.0f}"
-    if key not in tests.index:
-        return Entry(number(row["crps"]), count, best=key[:2] == best)
-    test = tests.loc[key]
-    if test["n"] < full:
-        common = "" if test["n"] == row["n"] else f", {test['n']:,.0f} common"
-        count += f"{common}, benchmark {number(test['benchmark'])}"
-    small = f"{percent(test['skill'], signed=True)} · p {p_value(test['p_value'])} · {count}"
-    return Entry(number(row["crps"]), small, _verdict(test), best=key[:2] == best)
+    count = f"n {row.n:,}"
+    if test is None:
+        return Entry(number(row.crps), count, best=best)
+    if test.n < full:
+        common = "" if test.n == row.n else f", {test.n:,} common"
+        count += f"{common}, benchmark {number(test.benchmark)}"
+    small = f"{percent(test.skill, signed=True)} · p {p_value(test.p_value)} · {count}"
+    return Entry(number(row.crps), small, _verdict(test), best)
 
 
 def _verdict(test: Any) -> str:
-    if not test["p_value"] < SIGNIFICANT:
+    if not test.p_value < SIGNIFICANT:
         return "number"
-    return "better" if test["difference"] < 0 else "worse"
+    return "better" if test.difference < 0 else "worse"
 
 
 _DETAILS = (
@@ -168,7 +175,6 @@ def comparison_details(compared: pd.DataFrame, *, benchmark: str) -> Table:
 
 
 def _comparison(row: Any) -> tuple[Entry, ...]:
-    tested = Entry(p_value(row.p_value), row.reason, _verdict({"p_value": row.p_value, "difference": row.difference}))
     return (
         Entry(row_name(row.model, row.conditioning), style=""),
         Entry(f"{row.n:,}"),
@@ -177,7 +183,7 @@ def _comparison(row: Any) -> tuple[Entry, ...]:
         Entry(percent(row.skill, signed=True)),
         Entry(number(row.difference)),
         Entry(number(row.standard_error)),
-        tested,
+        Entry(p_value(row.p_value), row.reason, _verdict(row)),
         Entry(percent(row.share_zero)),
         Entry(percent(row.moved)),
     )
@@ -211,23 +217,28 @@ def regime_table(compared: pd.DataFrame, *, benchmark: str) -> Table:
     """Skill of one target by regime, grouped by horizon."""
     regimes = tuple(compared["regime"].unique())
 
-    def rows(panel: pd.DataFrame) -> Iterator[tuple[Entry, ...]]:
-        for key, each in panel.groupby(["model", "conditioning"], sort=False):
-            by_regime = each.set_index("regime")
-            yield (Entry(row_name(*key), style=""), *(_skill(by_regime, regime) for regime in regimes))  # type: ignore[misc]
+    def entries(panel: pd.DataFrame) -> Iterator[tuple[Entry, ...]]:
+        for key, each in groups(panel, ["model", "conditioning"]):
+            tests = {row.regime: row for row in records(each)}
+            yield (Entry(row_name(*key), style=""), *(_skill(tests.get(regime)) for regime in regimes))
 
-    groups = [(weeks_ahead(h), tuple(rows(panel))) for h, panel in compared.groupby("horizon")]  # type: ignore[arg-type]
+    by_horizon = [
+        (weeks_ahead(h), tuple(entries(panel)))
+        for h, panel in groups(compared.sort_values("horizon", kind="stable"), "horizon")
+    ]
     caption = f"Skill against {benchmark} (CRPS, percent) by regime of the origin, on common cells; positive is better."
-    return Table(caption, ("Model", *("All origins" if name == "all" else name for name in regimes)), tuple(groups))
+    return Table(caption, ("Model", *("All origins" if name == "all" else name for name in regimes)), tuple(by_horizon))
 
 
-def _skill(by_regime: pd.DataFrame, regime: str) -> Entry:
-    if regime not in by_regime.index:
+def _skill(test: Any) -> Entry:
+    if test is None:
         return Entry("–")
-    row = by_regime.loc[regime]
-    return Entry(percent(row["skill"], signed=True), f"p {p_value(row['p_value'])} · n {row['n']:,.0f}", _verdict(row))
+    small = f"p {p_value(test.p_value)} · n {test.n:,}"
+    return Entry(percent(test.skill, signed=True), small, _verdict(test))
 
 
-def _by_horizon(rows: pd.DataFrame, entries: Any) -> Iterable[tuple[str, tuple[tuple[Entry, ...], ...]]]:
-    for horizon, panel in rows.groupby("horizon"):
-        yield weeks_ahead(int(horizon)), tuple(entries(row) for row in panel.itertuples(index=False))  # type: ignore[call-overload]
+def _by_horizon(
+    rows: pd.DataFrame, entries: Callable[[Any], tuple[Entry, ...]]
+) -> Iterator[tuple[str, tuple[tuple[Entry, ...], ...]]]:
+    for horizon, panel in groups(rows.sort_values("horizon", kind="stable"), "horizon"):
+        yield weeks_ahead(horizon), tuple(entries(row) for row in records(panel))
