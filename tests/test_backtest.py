@@ -15,6 +15,7 @@ import forecast.features  # noqa: F401  registers the features
 from forecast.backtest import run
 from forecast.backtest.cells import cell_rng, cell_words, realised_scenario
 from forecast.backtest.plan import BacktestPlan, ModelEntry, parse_plan
+from forecast.backtest.stored import load_result
 from forecast.data.catalog import catalog
 from forecast.data.vintages import Vintages, VintageTable
 from forecast.errors import DataError, NeedsScenarioError, UnknownNameError, UsageError
@@ -172,21 +173,21 @@ def test_scores_do_not_depend_on_workers_or_on_the_company_a_model_keeps() -> No
 @pytest.mark.usefixtures("toys")
 def test_a_result_comes_back_from_disk_as_it_was() -> None:
     result = backtest(plan({"a": {}}), run_id="kept")
-    again = run.load_result("kept")
+    again = load_result("kept")
     assert again.plan == result.plan
     assert again.about == result.about
     for name in ("forecasts", "cells", "data"):
         pd.testing.assert_frame_equal(getattr(again, name), getattr(result, name), check_exact=True, check_dtype=False)
     pd.testing.assert_frame_equal(again.scorecard.table, result.scorecard.table, check_dtype=False)
-    assert run.load_result("latest").run_id == "kept"
+    assert load_result("latest").run_id == "kept"
 
 
 @pytest.mark.usefixtures("toys")
 def test_a_run_that_is_not_there_is_told_what_is() -> None:
     with pytest.raises(UsageError, match="forecast backtest"):
-        run.load_result("latest")
+        load_result("latest")
     with pytest.raises(UsageError, match="not a run id"):
-        run.load_result("../../etc/passwd")
+        load_result("../../etc/passwd")
 
 
 @pytest.mark.usefixtures("toys")

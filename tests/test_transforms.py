@@ -218,14 +218,30 @@ def test_nothing_is_known_before_the_first_release() -> None:
     assert list(known.isna()) == [True, False]  # March came out on Monday 15 April
 
 
-@pytest.mark.parametrize(("name", "freq", "days"), [("cpi", "MS", 150), ("gdp", "QS", 270), ("bank_assets", "7D", 60)])
-def test_a_value_is_not_carried_forward_for_ever(name: str, freq: str, days: int) -> None:
-    periods = pd.date_range("2019-01-02" if freq == "7D" else "2019-01-01", periods=4, freq=freq, unit="us")
-    ends = {"MS": "2019-04-30", "QS": "2019-12-31", "7D": "2019-01-23"}
-    weeks = wednesdays("2019-06-05", 100)
-    known = transforms.as_known(panel("2024-05-02 17:00", name, by_day(periods, range(4))), name, weeks)
-    age = (weeks - pd.Timestamp(ends[freq])).days
+@pytest.mark.parametrize(
+    ("name", "first", "freq", "released", "days"),
+    [
+        ("cpi", "2019-01-01", "MS", "2019-05-15 08:30", 120),
+        ("gdp", "2019-01-01", "QS", "2020-01-30 08:30", 200),
+        ("bank_assets", "2019-01-02", "7D", "2019-02-01 16:15", 45),
+    ],
+)
+def test_a_value_is_not_carried_forward_for_ever(name: str, first: str, freq: str, released: str, days: int) -> None:
+    four = by_day(pd.date_range(first, periods=4, freq=freq), range(4))
+    weeks = wednesdays("2019-02-06" if freq == "7D" else "2019-06-05", 100)
+    known = transforms.as_known(panel("2024-05-02 17:00", name, four), name, weeks)
+    age = (weeks + pd.Timedelta(hours=41) - pd.Timestamp(released)).days
     assert (known.notna() == (age <= days)).all()
+    assert known.notna().any()
+    assert known.isna().any()
+
+
+def test_a_series_that_is_always_late_is_carried_all_the_same() -> None:
+    dated = by_day(pd.date_range("2019-01-01", periods=24, freq="MS"), np.zeros(24))  # dated a year later
+    known = transforms.as_known(
+        panel("2021-05-06 17:00", "recession", dated), "recession", wednesdays("2020-06-03", 40)
+    )
+    assert known.notna().all()
 
 
 def test_a_slow_series_reaches_the_last_week_that_is_over() -> None:

@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import hashlib
-import json
 import os
-import platform
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
-from importlib.metadata import version
-from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from forecast.backtest.assembly import about_run, cell_table, data_table, forecast_table, scorecard
 from forecast.backtest.cells import Cell, CellRunner
-from forecast.backtest.plan import BacktestPlan, ModelEntry, plan_from_json, plan_to_json
-from forecast.backtest.result import QUANTILES, BacktestResult, quantile_column
+from forecast.backtest.plan import BacktestPlan, ModelEntry
+from forecast.backtest.result import BacktestResult
+from forecast.backtest.stored import store_result
 from forecast.data.vintages import Vintages
 from forecast.errors import DataError, UsageError
-from forecast.evaluation.scorecard import Scorecard
-from forecast.features.feature_set import CalendarEffect, FeatureSet, find_feature
+from forecast.features.feature_set import CalendarEffect, Design, FeatureSet, find_feature
 from forecast.home import home, run_folder
 from forecast.model import Model
 from forecast.registry import create
-from forecast.tables import read_table, write_atomically, write_table
 
 type Progress = Callable[[int, int], None]  # cells done, cells in all
 
@@ -75,13 +67,13 @@ def run_backtest(
     result = BacktestResult(
         run_id=run_id,
         plan=plan,
-        scorecard=_scorecard(runner, cells),
-        forecasts=_forecasts(runner, cells),
-        cells=_cell_table(cells),
-        data=_data_table(vintages, notes),
-        about=_about(started, cells),
+        scorecard=scorecard(runner, cells),
+        forecasts=forecast_table(runner, cells),
+        cells=cell_table(cells),
+        data=data_table(vintages, notes),
+        about=about_run(started, cells),
     )
-    _store(result, folder)
+    store_result(result, folder)
     return result
 
 
@@ -91,7 +83,8 @@ def load_vintages(plan: BacktestPlan) -> tuple[Vintages, Mapping[str, str]]:
         from forecast.data.store import load_vintages as load_archive
         from forecast.data.store import provenance
 
-        return load_archive(), provenance().set_index("name")["note"].to_dict()
+        origins = provenance()
+        return load_archive(), dict(zip(origins["name"], origins["note"], strict=True))
     from forecast.data.synthetic import Economy, simulate
 
     try:
@@ -119,7 +112,7 @@ def _require_targets(plan: BacktestPlan, vintages: Vintages) -> None:
             )
 
 
-def _realised(plan: BacktestPlan, models: dict[str, Model], vintages: Vintages) -> Any:
+def _realised(plan: BacktestPlan, models: dict[str, Model], vintages: Vintages) -> Design:
     panel = vintages.first_release() if plan.outcome == "first_release" else vintages.final()
     needs = tuple(dict.fromkeys(name for model in models.values() for name in model.needs))
     return FeatureSet(plan.targets, needs).build(panel)
@@ -208,179 +201,3 @@ def _task_cells(runner: CellRunner, vintages: Vintages, task: _Task) -> Iterator
             cell = runner.run(entry, conditioning, origin, design)
             if cell is not None:
                 yield cell
-
-
-# --------------------------------------------------------------------------- tables
-
-
-def _scorecard(runner: CellRunner, cells: Sequence[Cell]) -> Scorecard:
-    """Scores at the plan's horizons, one row a model x conditioning x target x origin x horizon."""
-    rows = []
-    for cell in _good(cells):
-        at = np.array([h for h in runner.plan.horizons if h <= len(cell.periods)])
-        for k, target in enumerate(cell.targets):
-            scores = {name: values[:, k] for name, values in cell.scores.items()}
-            rows.append((cell, target, at, {"outcome": cell.outcomes[at - 1, k], **scores}))
-    return Scorecard(_long_table(runner, rows))
-
-
-def _forecasts(runner: CellRunner, cells: Sequence[Cell]) -> pd.DataFrame:
-    """Kept quantiles of every week up to the last horizon."""
-    names = [quantile_column(prob) for prob in QUANTILES] + ["mean"]
-    rows = []
-    for cell in _good(cells):
-        at = np.arange(1, len(cell.periods) + 1)
-        for k, target in enumerate(cell.targets):
-            quantiles = dict(zip(names, cell.quantiles[:, :, k], strict=True))
-            rows.append((cell, target, at, {"outcome": cell.outcomes[:, k], **quantiles}))
-    return _long_table(runner, rows)
-
-
-def _long_table(
-    runner: CellRunner, rows: Sequence[tuple[Any, str, NDArray[np.int64], dict[str, NDArray[np.float64]]]]
-) -> pd.DataFrame:
-    """Stack (cell, target, horizons, columns); a frame a cell would cost more than most models."""
-    if not rows:
-        raise DataError(
-            "no cell was scored: every model was short of history or failed. "
-            "Check minimum_history and origins in the plan, and see: forecast data status"
-        )
-    lengths = [len(at) for _, _, at, _ in rows]
-
-    def repeated(values: Iterable[Any]) -> Any:
-        return pd.Series(list(values)).repeat(lengths).reset_index(drop=True)
-
-    table = {
-        "model": repeated(cell.model for cell, *_ in rows),
-        "conditioning": repeated(cell.conditioning for cell, *_ in rows),
-        "target": repeated(target for _, target, *_ in rows),
-        "origin": repeated(cell.origin for cell, *_ in rows).dt.as_unit("us"),
-        "horizon": np.concatenate([at for _, _, at, _ in rows]),
-        "period": np.concatenate([cell.periods.to_numpy()[at - 1] for cell, _, at, _ in rows]),
-        "unit": repeated(runner.realised.units[target].name for _, target, *_ in rows),
-    }
-    values = {name: np.concatenate([columns[name] for *_, columns in rows]) for name in rows[0][3]}
-    return pd.DataFrame({**table, **values})
-
-
-def _good(cells: Iterable[Cell]) -> Iterator[Any]:
-    return (cell for cell in cells if cell.status == "ok")
-
-
-def _key(cell: Cell) -> dict[str, Any]:
-    return {"model": cell.model, "conditioning": cell.conditioning, "origin": cell.origin}
-
-
-def _cell_table(cells: Sequence[Cell]) -> pd.DataFrame:
-    rows = [
-        {
-            **_key(cell),
-            "status": cell.status,
-            "reason": cell.reason,
-            "seconds": cell.seconds,
-            "targets": ",".join(cell.targets),
-            "content": cell.content,
-        }
-        for cell in cells
-    ]
-    return pd.DataFrame(rows)
-
-
-def _data_table(vintages: Vintages, notes: Mapping[str, str]) -> pd.DataFrame:
-    final, single = vintages.final(), set(vintages.single_vintage())
-    rows = []
-    for name in vintages.names:
-        spec, series = vintages.catalog[name], final.series(name)
-        rows.append(
-            {
-                "name": name,
-                "id": spec.id,
-                "title": spec.title,
-                "unit": spec.unit.name,
-                "provider": spec.provider,
-                "first": series.index[0],
-                "last": series.index[-1],
-                "vintages": "single" if name in single else "several",
-                "pseudo_share": vintages.pseudo_share(name),
-                "note": notes.get(name, ""),
-            }
-        )
-    return pd.DataFrame(rows)
-
-
-def _about(started: float, cells: Sequence[Cell]) -> dict[str, Any]:
-    packages = (
-        "reserve-forecast",
-        "numpy",
-        "pandas",
-        "scipy",
-        "statsmodels",
-        "scikit-learn",
-        "pymc",
-        "nutpie",
-        "arviz",
-    )
-    versions = {}
-    for name in packages:
-        with contextlib.suppress(ModuleNotFoundError):
-            versions[name] = version(name)
-    return {
-        "finished": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        "seconds": round(time.perf_counter() - started, 1),
-        "content": content_hash(cells),
-        "python": platform.python_version(),
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-        "versions": versions,
-    }
-
-
-def content_hash(cells: Sequence[Cell]) -> str:
-    """Hash of keys, draws and scores; times, hosts and versions do not enter."""
-    digest = hashlib.sha256()
-    for cell in cells:
-        key = f"{cell.model}|{cell.conditioning}|{cell.origin.isoformat()}|{cell.status}|{cell.targets}|{cell.content}"
-        digest.update(key.encode())
-        for name, values in sorted((cell.scores or {}).items()):
-            digest.update(name.encode() + np.ascontiguousarray(values).tobytes())
-    return digest.hexdigest()
-
-
-# --------------------------------------------------------------------------- storage
-
-
-_TABLES = ("forecasts", "cells", "data")
-
-
-def _store(result: BacktestResult, folder: Any) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    result.scorecard.write(folder / "scorecard.parquet")
-    for name in _TABLES:
-        write_table(getattr(result, name), folder / f"{name}.parquet")
-    about = {"run_id": result.run_id, "about": result.about, "plan": plan_to_json(result.plan)}
-    write_atomically(folder / "run.json", json.dumps(about, indent=2).encode())
-
-
-def stored_runs() -> list[str]:
-    """Ids of the finished runs, oldest first."""
-    finished = sorted((home() / "runs").glob("*/run.json"), key=lambda path: path.stat().st_mtime)
-    return [path.parent.name for path in finished]
-
-
-def load_result(run_id: str) -> BacktestResult:
-    """Read a stored run; ``latest`` is the one that finished last.
-
-    Raises
-    ------
-    UsageError : there is no such run; lists those that exist
-    """
-    runs = stored_runs()
-    if run_id == "latest" and runs:
-        run_id = runs[-1]
-    folder = run_folder(run_id)
-    if run_id not in runs:
-        known = f"Runs here: {', '.join(runs[-5:])}." if runs else "Make one with: forecast backtest"
-        raise UsageError(f"no finished run {run_id!r} under {folder.parent}. {known}")
-    stored = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    tables = {name: read_table(folder / f"{name}.parquet") for name in _TABLES}
-    scorecard = Scorecard.read(folder / "scorecard.parquet")
-    return BacktestResult(run_id, plan_from_json(stored["plan"]), scorecard, about=stored["about"], **tables)

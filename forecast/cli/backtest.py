@@ -91,12 +91,19 @@ def _document(result: BacktestResult, path: Path) -> dict[str, Any]:
 def _print(result: BacktestResult, path: Path) -> None:
     from rich.console import Console
 
-    console = Console()
+    from forecast.report.findings import overall
+
+    # Tables of numbers are unreadable when wrapped; a pipe has no width of its own.
+    terminal = Console()
+    console = terminal if terminal.is_terminal else Console(width=120)
+    compared = _comparison(result)
     for target in result.plan.targets:
-        table = _target_table(result, target)
+        table = _target_table(result, compared, target)
         if table is not None:
             console.print(table)
-    console.print(_legend(result), soft_wrap=True)
+    console.print(_legend(result), soft_wrap=True, highlight=False)
+    for sentence in overall(compared, benchmark=result.plan.benchmark):
+        console.print(sentence, soft_wrap=True, highlight=False, markup=False)
     status = result.cells["status"].value_counts().to_dict()
     said = ", ".join(f"{count} {name}" for name, count in status.items())
     console.print(f"Cells: {said}. {result.about['seconds']} s. Run {result.run_id}.", highlight=False)
@@ -106,43 +113,42 @@ def _print(result: BacktestResult, path: Path) -> None:
 
 
 def _legend(result: BacktestResult) -> str:
+    realised = " 'realised': given the needed paths that came true." if len(result.plan.conditioning) > 1 else ""
     return (
-        f"Mean CRPS, lower is better, each model on its own origins; % is the gain on {result.plan.benchmark} "
-        "over the origins both have, * where Diebold-Mariano p < 0.05. '| realised' was given the needed paths that came true."
+        f"Mean CRPS, lower is better. In brackets: gain on {result.plan.benchmark} on the origins both have; "
+        f"* Diebold-Mariano p < 0.05.{realised}"
     )
 
 
-def _target_table(result: BacktestResult, target: str) -> Any:
+def _target_table(result: BacktestResult, compared: Any, target: str) -> Any:
     from rich.table import Table
 
     summary = result.scorecard.summary()
     summary = summary[summary["target"] == target]
     if summary.empty:
         return None
-    against = _comparison(result)
-    against = against[(against["target"] == target) & (against["regime"] == "all")]
-    compared = against.set_index(["model", "conditioning", "horizon"])
-    unit = summary["unit"].iloc[0]
-    table = Table(title=f"{target}, CRPS in {unit}", title_justify="left")
-    table.add_column("model")
+    gains = compared[(compared["target"] == target) & (compared["regime"] == "all")]
+    gains = gains.set_index(["model", "conditioning", "horizon"])
+    table = Table(title=f"{target}, CRPS in {summary['unit'].iloc[0]}", title_justify="left", box=None, padding=(0, 1))
+    table.add_column("model", no_wrap=True)
     for horizon in result.plan.horizons:
-        table.add_column(f"{horizon} wk", justify="right")
+        table.add_column(f"{horizon} wk", justify="right", no_wrap=True)
     table.add_column("origins", justify="right")
     for (model, conditioning), rows in summary.groupby(["model", "conditioning"], sort=False):
         by_horizon = rows.set_index("horizon")
-        label = model if conditioning == "none" else f"{model} | {conditioning}"
-        cells = [_entry(by_horizon, compared, (str(model), str(conditioning), h)) for h in result.plan.horizons]
-        table.add_row(str(label), *cells, str(int(rows["n"].max())))
+        label = str(model) if conditioning == "none" else f"{model}, {conditioning}"
+        cells = [_entry(by_horizon, gains, (str(model), str(conditioning), h)) for h in result.plan.horizons]
+        table.add_row(label, *cells, str(int(rows["n"].max())))
     return table
 
 
-def _entry(by_horizon: Any, compared: Any, key: tuple[str, str, int]) -> str:
+def _entry(by_horizon: Any, gains: Any, key: tuple[str, str, int]) -> str:
     horizon = key[2]
     if horizon not in by_horizon.index:
         return "-"
     text = f"{by_horizon.loc[horizon, 'crps']:.3g}"
-    if key not in compared.index:
+    if key not in gains.index:
         return text
-    skill, p_value = compared.loc[key, ["skill", "p_value"]]
-    mark = "*" if p_value < 0.05 else ""
+    skill, p_value = gains.loc[key, ["skill", "p_value"]]
+    mark = "*" if p_value < 0.05 else " "
     return f"{text} ({skill:+.0%}{mark})" if isfinite(skill) else text

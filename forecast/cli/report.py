@@ -15,7 +15,7 @@ def command(run: str, *, as_json: bool) -> None:
 
     RUN is a run id, or "latest".
     """
-    from forecast.backtest.run import load_result
+    from forecast.backtest.stored import load_result
     from forecast.home import run_folder
     from forecast.report.html import write_report
 

@@ -10,8 +10,11 @@ from forecast.features import (
     term_structure,
     treasury_supply,
 )
+from forecast.features.feature_set import Design, FeatureSet
 
 __all__ = [
+    "Design",
+    "FeatureSet",
     "calendar_effects",
     "liabilities",
     "macro",

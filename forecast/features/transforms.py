@@ -14,10 +14,12 @@ from forecast.data.catalog import SeriesSpec
 from forecast.data.vintages import Panel
 from forecast.errors import UsageError
 
-# A value is carried forward until it is this old, counted from its period's end: the next release,
-# plus about two months for a delayed one. Past that the source has stopped and nothing is known.
-_LONGEST_CARRY = {"M": 150, "Q": 270}
-_LONGEST_CARRY_OF_SHORT_PERIODS = 60
+# Days after its release for which a value is carried forward: until the next release, and some months for a
+# delayed one. Past that the source has stopped and nothing is known.
+_LONGEST_CARRY = {"M": 120, "Q": 200}
+_LONGEST_CARRY_OF_SHORT_PERIODS = 45
+
+_DAY = 86_400_000_000  # microseconds
 
 
 def weekly(daily: pd.Series, how: str) -> pd.Series:
@@ -41,8 +43,8 @@ def weekly(daily: pd.Series, how: str) -> pd.Series:
     if how not in ("mean", "last", "sum", "max"):
         raise UsageError(f"unknown way to make weeks of days: {how!r}. Use one of: mean, last, sum, max.")
     values = daily.to_numpy(dtype=float)
-    present = ~np.isnan(values)
-    days, values = _days(daily.index)[present], values[present]
+    published = ~np.isnan(values)
+    days, values = _days(daily.index)[published], values[published]
     if not len(days):
         return pd.Series(dtype=float, index=pd.DatetimeIndex([], dtype="M8[us]"), name=daily.name)
     week = week_end(days)
@@ -187,29 +189,25 @@ def by_reserve_week(series: pd.Series, spec: SeriesSpec, panel: Panel) -> pd.Ser
 
 def _carried(series: pd.Series, spec: SeriesSpec, periods: pd.DatetimeIndex) -> NDArray[np.float64]:
     """Latest value whose period was released, by the rule of ``spec``, by Thursday 17:00 after each week."""
-    released, ends = _clock(spec.release, spec.frequency, _microseconds(series.index).tobytes())
-    deadline = _microseconds(periods) + 41 * 3_600_000_000  # from the start of Wednesday
+    released = _clock(spec.release, spec.frequency, _microseconds(series.index).tobytes())
+    deadline = _microseconds(periods) + 41 * _DAY // 24  # from the start of Wednesday
     position = np.searchsorted(released, deadline, side="right") - 1
     latest = np.maximum(position, 0)
-    age = (_days(periods) - ends[latest]).view("int64")
+    age = (deadline - released[latest]) // _DAY
     fresh = (position >= 0) & (age <= _LONGEST_CARRY.get(spec.frequency, _LONGEST_CARRY_OF_SHORT_PERIODS))
     return np.where(fresh, series.to_numpy(dtype=float)[latest], np.nan)
 
 
 @lru_cache(maxsize=64)
-def _clock(rule: str, frequency: str, periods: bytes) -> tuple[NDArray[np.int64], NDArray[np.datetime64]]:
-    """Release times (microseconds of New York time, never falling) and last days of periods.
-
-    Kept because the next origin mostly asks for the same.
-    """
-    ends = period_end(np.frombuffer(periods, "M8[us]"), frequency)
-    released = RELEASE_RULES[rule].local(ends).astype("datetime64[us]").view("int64")
-    return np.maximum.accumulate(released), ends
+def _clock(rule: str, frequency: str, periods: bytes) -> NDArray[np.int64]:
+    """Release times, microseconds of New York time, never falling. The next origin mostly asks for the same ones."""
+    local = RELEASE_RULES[rule].local(period_end(np.frombuffer(periods, "M8[us]"), frequency))
+    return np.maximum.accumulate(local.astype("datetime64[us]").view("int64"))
 
 
 def _days(index: pd.Index) -> NDArray[np.datetime64]:
     # Dividing integers is six times faster than casting datetimes.
-    return (_microseconds(index) // 86_400_000_000).view("datetime64[D]")
+    return (_microseconds(index) // _DAY).view("datetime64[D]")
 
 
 def _microseconds(index: pd.Index) -> NDArray[np.int64]:

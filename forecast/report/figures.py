@@ -29,6 +29,9 @@ _DASHES = ("", "5 2", "1.5 1.5", "6 1.5 1.5 1.5")
 _WIDTH = 10.4  # inches; the page shows it as wide as the text
 _MARGINS = (0.72, 0.08, 0.24, 0.4)  # left, right, top, bottom, inches
 
+# Where date axes count from, and in what.
+_EPOCH, _DAY = pd.Timestamp("1970-01-01"), pd.Timedelta("1D")
+
 # Heights in a PIT histogram's unit box: of a bar as high as expected, and where taller ones are cut.
 _EXPECTED, _TALLEST = 0.4, 1.1
 
@@ -260,7 +263,7 @@ def score_differences(
                 thin = line.iloc[_thinned(len(line))]
                 _line(axes, thin.index.to_numpy(), thin.to_numpy(), styles[model])
             axes.axhline(0, color=_INK, linewidth=0.7)
-            axes.set_ylim(*_better_half(list(lines.values())))
+            axes.set_ylim(*_limits(list(lines.values())))
             axes.set_ylabel(f"{weeks_ahead(horizon)}\n{unit}")
             axes.locator_params(axis="y", nbins=5)
         _shade(column, regimes)
@@ -272,10 +275,8 @@ def _shade(column: Sequence[Any], regimes: Sequence[tuple[str, pd.Timestamp, pd.
     """Regimes as stripes behind every panel, named above the first, on two levels so that neighbours do not touch."""
     first, last = column[0].get_xlim()
     width = last - first
-    import matplotlib.dates as mdates
-
     for number, (label, start, end) in enumerate(regimes):
-        left, right = (float(np.clip(mdates.date2num(day), first, last)) for day in (start, end))
+        left, right = (float(np.clip((day - _EPOCH) / _DAY, first, last)) for day in (start, end))
         if right <= left:
             continue
         for axes in column:
@@ -292,11 +293,11 @@ def _shade(column: Sequence[Any], regimes: Sequence[tuple[str, pd.Timestamp, pd.
     column[0].set_xlim(first, last)
 
 
-def _better_half(lines: Sequence[pd.Series]) -> tuple[float, float]:
-    """Range of the better half of the lines, by where they end: a hopeless model must not flatten the others."""
+def _limits(lines: Sequence[pd.Series]) -> tuple[float, float]:
+    """Every gain, and the losses of the better half by where they end: a hopeless model must not flatten the others."""
     ranked = sorted(lines, key=lambda line: float(line.iloc[-1]), reverse=True)
     kept = ranked[: max((len(ranked) + 1) // 2, 3)]
-    low, high = min(0.0, *(float(line.min()) for line in kept)), max(0.0, *(float(line.max()) for line in kept))
+    low, high = min(0.0, *(float(line.min()) for line in kept)), max(0.0, *(float(line.max()) for line in lines))
     margin = 0.08 * (high - low) or 1.0
     return low - margin, high + margin
 

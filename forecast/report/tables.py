@@ -21,7 +21,7 @@ class Entry:
     """One cell of a table.
 
     text  : what it says
-    small : a second, smaller line
+    small : smaller lines beneath
     style : "", "number", "better" or "worse" (significantly so), of the page's style sheet
     best  : marked as the best of its group
     """
@@ -62,10 +62,12 @@ def number(value: float, digits: int = 3) -> str:
 
 
 def percent(share: float, *, signed: bool = False) -> str:
-    """A share in percent; a dash where there is none."""
+    """A share in percent, to a tenth below one hundred; a dash where there is none."""
     if not math.isfinite(share):
         return "–"
-    return _minus(f"{100 * share:{'+' if signed else ''}.1f}{_NARROW}%")
+    value = round(100 * share, 1) + 0.0  # no minus before a zero
+    decimals = 1 if abs(value) < 100 else 0
+    return _minus(f"{value:{'+' if signed and value else ''},.{decimals}f}{_NARROW}%")
 
 
 def p_value(value: float) -> str:
@@ -135,7 +137,7 @@ def _best(compared: pd.DataFrame, benchmark: str) -> tuple[str, str]:
     if fair.empty:
         return benchmark, "none"
     ratio = fair["mean"] / fair["benchmark"]
-    return str(fair.loc[ratio.idxmin(), "model"]), "none"
+    return str(fair["model"].iloc[int(ratio.to_numpy().argmin())]), "none"
 
 
 def _score(row: Any, test: Any, full: int, *, best: bool) -> Entry:
@@ -147,9 +149,13 @@ def _score(row: Any, test: Any, full: int, *, best: bool) -> Entry:
         return Entry(number(row.crps), count, best=best)
     if test.n < full:
         common = "" if test.n == row.n else f", {test.n:,} common"
-        count += f"{common}, benchmark {number(test.benchmark)}"
-    small = f"{percent(test.skill, signed=True)} · p {p_value(test.p_value)} · {count}"
+        count += f"{common}\nbenchmark there {number(test.benchmark)}"
+    small = f"{percent(test.skill, signed=True)} · {_tested(test)} · {count}"
     return Entry(number(row.crps), small, _verdict(test), best)
+
+
+def _tested(test: Any) -> str:
+    return f"p {p_value(test.p_value)}" if math.isfinite(test.p_value) else "not tested"
 
 
 def _verdict(test: Any) -> str:
@@ -190,7 +196,7 @@ def _comparison(row: Any) -> tuple[Entry, ...]:
 
 
 _OTHER_SCORES = (
-    ("RMSE", "rmse"), ("Mean absolute error", "absolute_error"), ("5 % pinball", "pinball_05"),
+    ("RMSE", "rmse"), ("MAE of the median", "absolute_error"), ("5 % pinball", "pinball_05"),
     ("95 % pinball", "pinball_95"), ("90 % interval score", "interval_90"), ("Log score (nats)", "log_score"),
 )  # fmt: skip
 _COVERAGE = (("50 %", "covered_50"), ("80 %", "covered_80"), ("90 %", "covered_90"), ("95 %", "covered_95"))
@@ -209,7 +215,7 @@ def other_scores(summary: pd.DataFrame) -> Table:
         f"Other scores, each model on its own cells, in {unit} unless said otherwise; lower is better. "
         "Then the share of outcomes inside the central intervals, in percent; nearer to the nominal share is better."
     )
-    head = ("Model", "Cells", *(name for name, _ in _OTHER_SCORES), *(f"In {name} interval" for name, _ in _COVERAGE))
+    head = ("Model", "Cells", *(name for name, _ in _OTHER_SCORES), *(f"Inside {name}" for name, _ in _COVERAGE))
     return Table(caption, head, tuple(_by_horizon(summary, entries)))
 
 
@@ -233,7 +239,7 @@ def regime_table(compared: pd.DataFrame, *, benchmark: str) -> Table:
 def _skill(test: Any) -> Entry:
     if test is None:
         return Entry("–")
-    small = f"p {p_value(test.p_value)} · n {test.n:,}"
+    small = f"{_tested(test)} · n {test.n:,}"
     return Entry(percent(test.skill, signed=True), small, _verdict(test))
 
 

@@ -1,0 +1,158 @@
+"""Cells become the tables of a result."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import platform
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from forecast.backtest.cells import Cell, CellRunner
+from forecast.backtest.result import QUANTILES, quantile_column
+from forecast.data.vintages import Vintages
+from forecast.errors import DataError
+from forecast.evaluation.scorecard import Scorecard
+
+
+def scorecard(runner: CellRunner, cells: Sequence[Cell]) -> Scorecard:
+    """Scores at the plan's horizons, one row a model x conditioning x target x origin x horizon."""
+    rows = []
+    for cell in _good(cells):
+        at = np.array([h for h in runner.plan.horizons if h <= len(cell.periods)])
+        for k, target in enumerate(cell.targets):
+            scores = {name: values[:, k] for name, values in cell.scores.items()}
+            rows.append((cell, target, at, {"outcome": cell.outcomes[at - 1, k], **scores}))
+    return Scorecard(_long_table(runner, rows))
+
+
+def forecast_table(runner: CellRunner, cells: Sequence[Cell]) -> pd.DataFrame:
+    """Kept quantiles of every week up to the last horizon."""
+    names = [quantile_column(prob) for prob in QUANTILES] + ["mean"]
+    rows = []
+    for cell in _good(cells):
+        at = np.arange(1, len(cell.periods) + 1)
+        for k, target in enumerate(cell.targets):
+            quantiles = dict(zip(names, cell.quantiles[:, :, k], strict=True))
+            rows.append((cell, target, at, {"outcome": cell.outcomes[:, k], **quantiles}))
+    return _long_table(runner, rows)
+
+
+def _long_table(
+    runner: CellRunner, rows: Sequence[tuple[Any, str, NDArray[np.int64], dict[str, NDArray[np.float64]]]]
+) -> pd.DataFrame:
+    """Stack (cell, target, horizons, columns); a frame a cell would cost more than most models."""
+    if not rows:
+        raise DataError(
+            "no cell was scored: every model was short of history or failed. "
+            "Check minimum_history and origins in the plan, and see: forecast data status"
+        )
+    lengths = [len(at) for _, _, at, _ in rows]
+
+    def repeated(values: Iterable[Any]) -> Any:
+        return pd.Series(list(values)).repeat(lengths).reset_index(drop=True)
+
+    table = {
+        "model": repeated(cell.model for cell, *_ in rows),
+        "conditioning": repeated(cell.conditioning for cell, *_ in rows),
+        "target": repeated(target for _, target, *_ in rows),
+        "origin": repeated(cell.origin for cell, *_ in rows).dt.as_unit("us"),
+        "horizon": np.concatenate([at for _, _, at, _ in rows]),
+        "period": np.concatenate([cell.periods.to_numpy()[at - 1] for cell, _, at, _ in rows]),
+        "unit": repeated(runner.realised.units[target].name for _, target, *_ in rows),
+    }
+    values = {name: np.concatenate([columns[name] for *_, columns in rows]) for name in rows[0][3]}
+    return pd.DataFrame({**table, **values})
+
+
+def _good(cells: Iterable[Cell]) -> Iterator[Any]:
+    return (cell for cell in cells if cell.status == "ok")
+
+
+def _key(cell: Cell) -> dict[str, Any]:
+    return {"model": cell.model, "conditioning": cell.conditioning, "origin": cell.origin}
+
+
+def cell_table(cells: Sequence[Cell]) -> pd.DataFrame:
+    """What became of every cell that was asked."""
+    rows = [
+        {
+            **_key(cell),
+            "status": cell.status,
+            "reason": cell.reason,
+            "seconds": cell.seconds,
+            "targets": ",".join(cell.targets),
+            "content": cell.content,
+        }
+        for cell in cells
+    ]
+    return pd.DataFrame(rows)
+
+
+def data_table(vintages: Vintages, notes: Mapping[str, str]) -> pd.DataFrame:
+    """The series that were used, and what a reader should know of each."""
+    final, single = vintages.final(), set(vintages.single_vintage())
+    rows = []
+    for name in vintages.names:
+        spec, series = vintages.catalog[name], final.series(name)
+        rows.append(
+            {
+                "name": name,
+                "id": spec.id,
+                "title": spec.title,
+                "unit": spec.unit.name,
+                "provider": spec.provider,
+                "first": series.index[0],
+                "last": series.index[-1],
+                "vintages": "single" if name in single else "several",
+                "pseudo_share": vintages.pseudo_share(name),
+                "note": notes.get(name, ""),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def about_run(started: float, cells: Sequence[Cell]) -> dict[str, Any]:
+    """When, where and with what a run was made; ``started`` is a reading of ``time.perf_counter``."""
+    packages = (
+        "reserve-forecast",
+        "numpy",
+        "pandas",
+        "scipy",
+        "statsmodels",
+        "scikit-learn",
+        "pymc",
+        "nutpie",
+        "arviz",
+    )
+    versions = {}
+    for name in packages:
+        with contextlib.suppress(PackageNotFoundError):
+            versions[name] = version(name)
+    return {
+        "finished": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        "seconds": round(time.perf_counter() - started, 1),
+        "content": content_hash(cells),
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "versions": versions,
+    }
+
+
+def content_hash(cells: Sequence[Cell]) -> str:
+    """Hash of keys, draws and scores; times, hosts and versions do not enter."""
+    digest = hashlib.sha256()
+    for cell in cells:
+        key = f"{cell.model}|{cell.conditioning}|{cell.origin.isoformat()}|{cell.status}|{cell.targets}|{cell.content}"
+        digest.update(key.encode())
+        for name, values in sorted((cell.scores or {}).items()):
+            digest.update(name.encode() + np.ascontiguousarray(values).tobytes())
+    return digest.hexdigest()
