@@ -46,10 +46,15 @@ def business_calendar(market: Market) -> np.busdaycalendar:
 
 
 @cache
-def _rates_calendar() -> np.busdaycalendar:
-    """Days on which repo reference rates are published: neither the Fed nor SIFMA is closed."""
+def repo_calendar() -> np.busdaycalendar:
+    """Days with repo operations and published repo rates: the Fed and the bond market are open, and it is no Good Friday.
+
+    On Good Fridays with an employment report (2015, 2021, 2023, 2026) bonds trade half a day; repo does not.
+    """
+    exchange = financial_holidays("XNYS", years=range(_FIRST_YEAR, _LAST_YEAR + 1))
+    good_fridays = np.array([day for day, name in exchange.items() if name == "Good Friday"], dtype="datetime64[D]")
     closed = [business_calendar(market).holidays for market in ("fed", "sifma")]
-    return np.busdaycalendar(holidays=np.union1d(*closed))
+    return np.busdaycalendar(holidays=np.unique(np.concatenate([*closed, good_fridays])))
 
 
 def as_days(dates: Any) -> Days:
@@ -176,7 +181,7 @@ def _next_business_day(time: str, market: Market = "fed") -> Callable[[Days], ND
 
 
 def _repo_rates(ends: Days) -> NDArray[np.datetime64]:
-    return _at(np.busday_offset(ends, 1, roll="backward", busdaycal=_rates_calendar()), "08:00")
+    return _at(np.busday_offset(ends, 1, roll="backward", busdaycal=repo_calendar()), "08:00")
 
 
 def _same_day(time: str) -> Callable[[Days], NDArray[np.datetime64]]:

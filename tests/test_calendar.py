@@ -241,3 +241,10 @@ def test_an_unknown_rule_lists_the_known_ones() -> None:
 
 def test_no_periods_give_no_releases() -> None:
     assert len(released_at("h41", np.array([], dtype="datetime64[D]"), "W-WED")) == 0
+
+
+def test_repo_rates_wait_over_a_good_friday_even_when_bonds_trade_for_the_jobs_report() -> None:
+    thursday = released_at("repo_rates", ["2023-04-06"], "D")
+    assert thursday[0] == pd.Timestamp("2023-04-10 08:00", tz="America/New_York")
+    # EFFR follows the Fed's calendar, which is open on Good Friday.
+    assert released_at("fed_funds", ["2023-04-06"], "D")[0] == pd.Timestamp("2023-04-07 09:00", tz="America/New_York")

@@ -12,7 +12,9 @@ import pytest
 from scipy import stats
 
 xr = pytest.importorskip("xarray")
-pm = pytest.importorskip("pymc")
+pytest.importorskip("pymc")
+pytensor = pytest.importorskip("pytensor")
+pt = pytest.importorskip("pytensor.tensor")
 
 from forecast.errors import ModelError, NeedsScenarioError, ShortHistoryError, UnitError  # noqa: E402
 from forecast.features.calendar_effects import quarter_end_week  # noqa: E402
@@ -98,13 +100,10 @@ def test_half_of_the_slope_is_reached_at_the_kink() -> None:
 @pytest.fixture(scope="module")
 def interval() -> Any:
     """(deviation, scale) -> log probability, and its gradients."""
-    import pytensor.tensor as pt
-    from pytensor.compile.function import function
-
     deviation, scale = pt.dvector("deviation"), pt.dscalar("scale")
     value = log_interval_probability(deviation, scale)
-    gradients: Any = pt.grad(value.sum(), [deviation, scale])
-    return function([deviation, scale], [value, gradients[0], gradients[1]], mode="FAST_COMPILE")
+    gradients = pt.grad(value.sum(), [deviation, scale])
+    return pytensor.function([deviation, scale], [value, gradients[0], gradients[1]], mode="FAST_COMPILE")
 
 
 @pytest.mark.parametrize("scale", [0.05, 0.2, 1.0, 30.0])

@@ -5,13 +5,10 @@ Balances are usd_bn. Week averages are over seven calendar days, as in H.4.1.
 
 from __future__ import annotations
 
-from functools import cache
-
-import holidays
 import numpy as np
 import pandas as pd
 
-from forecast.calendar import Days, business_calendar
+from forecast.calendar import repo_calendar
 from forecast.data.vintages import Panel
 from forecast.features.feature_set import feature
 from forecast.features.transforms import at, difference, every_day, present, weekly
@@ -168,21 +165,10 @@ def _outstanding(panel: Panel) -> pd.Series:
     """
     series = panel.series("on_rrp").loc[ON_RRP_BEGINS - pd.Timedelta(days=7) :]
     days = series.index.to_numpy().astype("datetime64[D]")
-    closed = np.isin(days, _repo_holidays())
+    closed = ~np.is_busday(days, busdaycal=repo_calendar())
     eve = np.r_[closed[1:], False]
     recorded: pd.Series = series.loc[(series != 0) | ~(closed | eve)]
     return recorded
-
-
-@cache
-def _repo_holidays() -> Days:
-    """Days without repo operations: holidays of the bond market and every Good Friday.
-
-    On Good Fridays with an employment report (2015, 2021, 2023, 2026) bonds trade half a day, repo does not.
-    """
-    exchange = holidays.financial_holidays("NYSE", years=range(ON_RRP_BEGINS.year, 2061))
-    good_fridays = np.array([day for day, name in exchange.items() if name == "Good Friday"], dtype="datetime64[D]")
-    return np.union1d(business_calendar("sifma").holidays, good_fridays)
 
 
 def _share(panel: Panel, item: str) -> pd.Series:
