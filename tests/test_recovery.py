@@ -21,7 +21,7 @@ from models._posterior import flat
 from models.reserve_demand.satiation_curve import SatiationCurve
 
 SEEDS = 40
-# Of 40 intervals of 90 percent between 31 and 40 cover with probability 0.998 if they are calibrated.
+# Of 40 intervals of 90 percent between 31 and 40 cover with probability 0.995 if they are calibrated.
 FEWEST = 31
 CALM = {"drifting_kink": False, "vertical_shifts": False, "stochastic_volatility": False}
 
