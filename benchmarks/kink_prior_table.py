@@ -110,7 +110,9 @@ def main() -> None:
     parser.add_argument("--phi-max", type=float, default=0.95, help="bound of the weekly autocorrelation")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
-    spec = SatiationCurve(spread=arguments.spread, steps=arguments.steps, phi_max=arguments.phi_max)
+    spec = SatiationCurve(
+        spread=arguments.spread, steps=arguments.steps, phi_max=arguments.phi_max, tune=1000, draws=1000
+    )
     design = FeatureSet(spec.targets, spec.features).build(load_vintages().final())
     print(HEADER)
     for row in rows({name: cut(design, *ends) for name, ends in SAMPLES.items()}, spec, arguments.seed):

@@ -29,8 +29,8 @@ def registered(group: str = MODELS) -> tuple[str, ...]:
     return tuple(sorted({point.name for point in entry_points(group=group)}))
 
 
-def model_class(name: str) -> Callable[..., Model]:
-    """The class registered under a name.
+def model_class(name: str, *, where: str = "") -> Callable[..., Model]:
+    """The class registered under a name; ``where`` it was asked for goes into the message.
 
     Raises
     ------
@@ -38,12 +38,12 @@ def model_class(name: str) -> Callable[..., Model]:
     ShadowedPackageError : another ``models`` is found before ours
     MissingExtraError    : the model needs an optional part that is not installed
     """
-    loaded: Callable[..., Model] = _load(name, MODELS, "model")
+    loaded: Callable[..., Model] = _load(name, MODELS, f"{where}unknown model")
     for module in getattr(loaded, "requires", ()):
         if find_spec(module) is None:
             extra = _EXTRA_OF[module]
             raise MissingExtraError(
-                f"model {name!r} needs {module}, which is not installed. "
+                f"{where}model {name!r} needs {module}, which is not installed. "
                 f"Install it with: pip install 'reserve-forecast[{extra}]'"
             )
     return loaded
@@ -56,7 +56,7 @@ def create(name: str, options: Mapping[str, Any] | None = None, *, where: str = 
     ------
     UsageError : an option does not exist or has a wrong value; names the ones that exist
     """
-    loaded = model_class(name)
+    loaded = model_class(name, where=where)
     options = {key: tuple(value) if isinstance(value, list) else value for key, value in (options or {}).items()}
     allowed = [field.name for field in dataclasses.fields(loaded) if field.init]  # type: ignore[arg-type]
     for key in options:
@@ -72,16 +72,16 @@ def create(name: str, options: Mapping[str, Any] | None = None, *, where: str = 
 
 def analysis(name: str) -> Callable[..., Any]:
     """The analysis registered under a name."""
-    loaded: Callable[..., Any] = _load(name, ANALYSES, "analysis")
+    loaded: Callable[..., Any] = _load(name, ANALYSES, "unknown analysis")
     return loaded
 
 
-def _load(name: str, group: str, what: str) -> Any:
+def _load(name: str, group: str, complaint: str) -> Any:
     points = {point.name: point for point in entry_points(group=group)}
     if name not in points:
         close = difflib.get_close_matches(name, points, n=3)
         hint = f" Did you mean: {', '.join(close)}?" if close else ""
-        raise UnknownNameError(f"unknown {what} {name!r}.{hint} List them with: forecast models")
+        raise UnknownNameError(f"{complaint} {name!r}.{hint} List them with: forecast models")
     _refuse_shadow(points[name])
     return points[name].load()
 

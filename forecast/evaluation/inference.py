@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 # Below this the variance of the mean says next to nothing.
@@ -94,6 +95,22 @@ def long_run_variance(d: NDArray[np.float64], lags: int) -> float:
 def small_sample_factor(n: int, h: int) -> float:
     """Harvey, Leybourne and Newbold (1997), equation 8: what the statistic is multiplied with."""
     return float(np.sqrt((n + 1 - 2 * h + h * (h - 1) / n) / n))
+
+
+def overlap(origins: pd.Series | pd.DatetimeIndex, horizon: int) -> int:
+    """How many later origins, at most, lie inside the weeks that an origin's forecast spans.
+
+        ceil(horizon / spacing) - 1 for evenly spaced origins
+
+    Parameters
+    ----------
+    origins : (n,) rising instants
+    horizon : weeks
+    """
+    # Local days, so that a change to summer time does not make a week longer.
+    days = pd.DatetimeIndex(origins).tz_localize(None).normalize().as_unit("s").asi8 // 86_400
+    first_outside = np.searchsorted(days, days + 7 * horizon)
+    return int((first_outside - 1 - np.arange(len(days))).max(initial=0))
 
 
 def _cannot_be_tested(d: NDArray[np.float64], lags: int, *, scale: float) -> str:

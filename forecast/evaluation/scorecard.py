@@ -12,7 +12,8 @@ import pandas as pd
 
 from forecast.calendar import NEW_YORK
 from forecast.errors import DataError, UsageError
-from forecast.evaluation.inference import diebold_mariano
+from forecast.evaluation.comparison import worsened
+from forecast.evaluation.inference import diebold_mariano, overlap
 from forecast.evaluation.scores import COLUMNS, SCORES
 from forecast.tables import read_table, write_atomically, write_table
 
@@ -93,8 +94,7 @@ class Scorecard:
         ------
         UsageError : no such score, or the benchmark has no unconditional forecasts here
         """
-        if score not in SCORES:
-            raise UsageError(f"no score {score!r} to compare by; use one of {', '.join(SCORES)}.")
+        _check_score(score)
         known = self.table[self.table["outcome"].notna()].sort_values("origin")
         ours = (known["model"] == benchmark) & (known["conditioning"] == "none")
         if not ours.any():
@@ -112,6 +112,29 @@ class Scorecard:
             for name, cells in _by_regime(group, regimes)
         ]
         return _in_order(pd.DataFrame(rows, columns=[*_GROUP, "regime", *_COMPARISON]), self.table)
+
+    def worse_than(self, reference: Scorecard, *, score: str = "crps", tolerance: float = 1.0) -> pd.DataFrame:
+        """What became worse since an accepted scorecard of the same plan; empty if nothing did.
+
+        Parameters
+        ----------
+        reference : the accepted scorecard
+        score     : one of :data:`forecast.evaluation.scores.SCORES`
+        tolerance : by how many standard errors of the paired difference a mean score may rise
+
+        Returns
+        -------
+        One row a model x conditioning x target x horizon that worsened, or that cannot be held against the reference
+        because one side lacks all or some of its cells or the outcomes differ; see
+        :func:`forecast.evaluation.comparison.worsened`
+
+        Raises
+        ------
+        UsageError : no such score
+        """
+        _check_score(score)
+        rows = worsened(self.table, reference.table, score=score, tolerance=tolerance)
+        return _in_order(rows, pd.concat([reference.table, self.table]))
 
     def write(self, path: Path) -> None:
         """Write as Parquet or, if the name ends in ``.csv``, as text; whole or not at all."""
@@ -144,20 +167,9 @@ _COMPARISON = (
 )  # fmt: skip
 
 
-def overlap(origins: pd.Series | pd.DatetimeIndex, horizon: int) -> int:
-    """How many later origins, at most, lie inside the weeks that an origin's forecast spans.
-
-        ceil(horizon / spacing) - 1 for evenly spaced origins
-
-    Parameters
-    ----------
-    origins : (n,) rising instants
-    horizon : weeks
-    """
-    # Local days, so that a change to summer time does not make a week longer.
-    days = pd.DatetimeIndex(origins).tz_localize(None).normalize().as_unit("s").asi8 // 86_400
-    first_outside = np.searchsorted(days, days + 7 * horizon)
-    return int((first_outside - 1 - np.arange(len(days))).max(initial=0))
+def _check_score(score: str) -> None:
+    if score not in SCORES:
+        raise UsageError(f"no score {score!r} to compare by; use one of {', '.join(SCORES)}.")
 
 
 def _compare(cells: pd.DataFrame, *, horizon: int) -> dict[str, Any]:
