@@ -106,7 +106,7 @@ def moved(spec: SatiationCurve, fitted: FittedSatiationCurve, design: Design, se
 def main() -> None:
     parser = argparse.ArgumentParser(description="Kink of the reserve demand curve: data or prior?")
     parser.add_argument("--spread", default="effr_iorb", help="spread over the rate on reserves, bp")
-    parser.add_argument("--steps", action="store_true", help="with dated changes of rules")
+    parser.add_argument("--steps", action=argparse.BooleanOptionalAction, default=True, help="dated steps")
     parser.add_argument("--phi-max", type=float, default=0.95, help="bound of the weekly autocorrelation")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()

@@ -22,6 +22,17 @@ def write_atomically(path: Path, content: bytes) -> None:
         os.fsync(file.fileno())
     Path(name).chmod(0o644)
     Path(name).replace(path)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename outlive a power cut; Windows does this itself and cannot open folders."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:

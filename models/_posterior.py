@@ -132,8 +132,8 @@ class Sampler:
     """
 
     chains: int = 4
-    tune: int = 500
-    draws: int = 500
+    tune: int = 400
+    draws: int = 800
     target_accept: float = 0.9
     keep: int = 1000
     gate: Gate = Gate()

@@ -264,7 +264,10 @@ def between_steps(steps: tuple[int, ...], H: int) -> Array:
 
 
 def ridge(X: Array, y: Array, new: Array, *, penalty: float) -> Array:
-    """Minimise |y - a - X b|^2 / n + penalty |b|^2 and predict ``new``."""
+    """Minimise |y - a - X b|^2 / n + penalty |b|^2 and predict ``new``.
+
+    Columns of variance one leave the system a condition of at most 1 + p / penalty, which the penalty is there for.
+    """
     mean, level = X.mean(axis=0), y.mean()
     centred = X - mean
     gram = centred.T @ centred / len(y) + penalty * np.eye(X.shape[1])

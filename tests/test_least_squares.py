@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forecast.errors import ModelError, RankDeficientError, ShortHistoryError
-from forecast.numerics.least_squares import ehw_covariance, least_squares, orthonormal_basis
+from forecast.numerics.least_squares import ehw_covariance, least_squares, numerical_rank, orthonormal_basis
 
 NIST = Path(__file__).resolve().parents[2] / "shared" / "api_samples" / "nist"
 
@@ -153,6 +153,26 @@ def test_the_basis_is_orthonormal_and_inverts_the_design() -> None:
     np.testing.assert_allclose(basis.Q.T @ basis.Q, np.eye(5), atol=1e-14)
     np.testing.assert_allclose(basis.inverse @ basis.Q.T @ X, np.eye(5), atol=1e-9)
     np.testing.assert_allclose(basis.Q.T @ X @ basis.inverse, np.eye(5), atol=1e-14)
+
+
+def test_a_basis_has_the_coordinates_of_any_row_and_the_coefficients_of_any_direction() -> None:
+    rng = np.random.default_rng(3)
+    X = rng.normal(size=(30, 5)) * 10.0 ** np.arange(-2, 3)
+    basis = orthonormal_basis(X)
+    np.testing.assert_allclose(basis.coordinates(X), basis.Q, atol=1e-14)
+    row, direction = rng.normal(size=(1, 5)), rng.normal(size=(5, 1))
+    np.testing.assert_allclose(basis.coordinates(row) @ basis.Q.T @ X, row, rtol=1e-10)
+    np.testing.assert_allclose(X @ basis.coefficients(direction), basis.Q @ direction, atol=1e-13)
+    np.testing.assert_allclose((X / basis.scale)[:, basis.order], basis.Q @ basis.R, atol=1e-14)
+
+
+def test_rank_counts_columns_that_stand_alone() -> None:
+    x = np.arange(8.0)
+    assert numerical_rank(np.column_stack([x, x**2, 3 * x, np.zeros(8), 1e-9 * x**3])) == 3
+    assert numerical_rank(np.eye(5)[:2]) == 2
+    assert numerical_rank(np.empty((0, 3))) == 0
+    assert numerical_rank(np.column_stack([x, x + 1e-6 * x**2])) == 2
+    assert numerical_rank(np.column_stack([x, x + 1e-15 * x**2])) == 1
 
 
 def test_condition_is_of_the_columns_brought_to_length_one() -> None:

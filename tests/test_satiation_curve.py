@@ -38,7 +38,7 @@ from models.reserve_demand.satiation_curve import (  # noqa: E402
 
 AHEAD = 8
 EFFECT = "quarter_end_week"
-SPEC = SatiationCurve(effects=(EFFECT,))
+SPEC = SatiationCurve(effects=(EFFECT,), steps=False)
 
 
 def design(spread: np.ndarray, ratio: np.ndarray, *, late_ratio: int = 2, ahead: int = AHEAD) -> Design:
@@ -176,6 +176,10 @@ def by_hand(spec: SatiationCurve, design: Design) -> tuple[float, float]:
         + stats.halfnorm.logpdf(p["sigma_above_floor"], scale=3.0)
     )
     mean = p["level"] - at_mean + p["beta"] * p["tau"] * np.log1p(np.exp((p["kink"] - x) / p["tau"])) + gamma * c
+    if spec.steps:
+        weeks = pd.DatetimeIndex(design.targets.index)
+        prior += len(STEP_NAMES) * stats.norm.logpdf(0.6, 0, 5)
+        mean = mean + 0.6 * step_columns(weeks, weeks[0], weeks[-1]).sum(axis=1)
     deviation = (y - mean)[1:n]
     if spec.errors == "autoregressive":
         bounds = (np.array([-1, 1]) * spec.phi_max - 0.6) / 0.2
@@ -189,12 +193,19 @@ def by_hand(spec: SatiationCurve, design: Design) -> tuple[float, float]:
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"errors": "independent"}, {"kink_mean": 16.0, "kink_sd": 2.0}, {"kink_prior": "flat"}, {"phi_max": 0.8}],
+    [
+        {},
+        {"errors": "independent"},
+        {"kink_mean": 16.0, "kink_sd": 2.0},
+        {"kink_prior": "flat"},
+        {"phi_max": 0.8},
+        {"steps": True},
+    ],
 )
 def test_prior_and_likelihood_are_those_documented(simulated: Design, options: dict[str, Any]) -> None:
     spec = replace(SPEC, **options)
     model = spec.build(simulated)
-    point = {"gamma": np.array([0.8])} | POINT
+    point = {"gamma": np.array([0.8]), "shift": np.full(len(STEP_NAMES), 0.6)} | POINT
     values = {
         model.rvs_to_values[rv].name: model.rvs_to_transforms[rv]
         .forward(point[rv.name], *rv.owner.inputs)

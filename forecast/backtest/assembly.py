@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import platform
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from forecast.backtest.cells import Cell, CellRunner
+from forecast.backtest.cells import Cell
+from forecast.backtest.fingerprints import versions
+from forecast.backtest.replay import CellRunner
 from forecast.backtest.result import QUANTILES, quantile_column
 from forecast.data.vintages import Vintages
 from forecast.errors import DataError
@@ -88,6 +89,7 @@ def cell_table(cells: Sequence[Cell]) -> pd.DataFrame:
             **_key(cell),
             "status": cell.status,
             "reason": cell.reason,
+            "traceback": cell.traceback,
             "seconds": cell.seconds,
             "targets": ",".join(cell.targets),
             "content": cell.content,
@@ -122,28 +124,13 @@ def data_table(vintages: Vintages, notes: Mapping[str, str]) -> pd.DataFrame:
 
 def about_run(started: float, cells: Sequence[Cell]) -> dict[str, Any]:
     """When, where and with what a run was made; ``started`` is a reading of ``time.perf_counter``."""
-    packages = (
-        "reserve-forecast",
-        "numpy",
-        "pandas",
-        "scipy",
-        "statsmodels",
-        "scikit-learn",
-        "pymc",
-        "nutpie",
-        "arviz",
-    )
-    versions = {}
-    for name in packages:
-        with contextlib.suppress(PackageNotFoundError):
-            versions[name] = version(name)
     return {
         "finished": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         "seconds": round(time.perf_counter() - started, 1),
         "content": content_hash(cells),
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-        "versions": versions,
+        "versions": {"reserve-forecast": version("reserve-forecast"), **versions()},
     }
 
 

@@ -1,34 +1,37 @@
-"""One cell: one model at one origin under one conditioning. Its randomness, its forecast, its scores."""
+"""One cell: one model at one origin under one conditioning. What it is asked, on which rows, with which randomness."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from forecast.backtest.plan import BacktestPlan, ModelEntry
-from forecast.backtest.result import QUANTILES
+from forecast.backtest.plan import BacktestPlan, ModelEntry, Window
 from forecast.data.vintages import new_york
-from forecast.errors import NeedsScenarioError
-from forecast.evaluation.scores import score_cell
 from forecast.features.feature_set import CalendarEffect, Design, find_feature
 from forecast.model import Model
-from forecast.predictive import PredictiveDistribution
 from forecast.scenario import Scenario
+
+type Array = NDArray[np.float64]
+
+NOT_ASKED = "not_asked"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cell:
     """What one model said at one origin, and how it scored.
 
-    status    : "ok", "failed" (kept with its reason) or "refused" (the model needs a scenario)
+    status    : "ok", "degraded" (its sampler failed the diagnostics), "failed", "refused" (it needs a scenario):
+                all four are results, the last three with a reason; "not_asked" is none
+    traceback : last calls before an error that nobody raised on purpose
+    seconds   : to predict, and to fit where no other cell of the same fit came first
     quantiles : (Q, H, K) kept quantiles for every week up to the last horizon; the mean is last
     outcomes  : (H, K) what happened, missing where unknown
     scores    : name -> (h, K) at the plan's horizons
@@ -40,48 +43,86 @@ class Cell:
     origin: pd.Timestamp
     status: str = "ok"
     reason: str = ""
+    traceback: str = ""
     seconds: float = 0.0
     targets: tuple[str, ...] = ()
     periods: pd.DatetimeIndex | None = None
-    quantiles: NDArray[np.float64] | None = None
-    outcomes: NDArray[np.float64] | None = None
-    scores: Mapping[str, NDArray[np.float64]] | None = None
+    quantiles: Array | None = None
+    outcomes: Array | None = None
+    scores: Mapping[str, Array] | None = None
     content: str = ""
 
 
-def cell_words(entry: ModelEntry, targets: tuple[str, ...], conditioning: str, origin: pd.Timestamp) -> tuple[int, ...]:
+# --------------------------------------------------------------------------- randomness
+
+
+def cell_words(
+    entry: ModelEntry, targets: tuple[str, ...], conditioning: str, origin: pd.Timestamp | None
+) -> tuple[int, ...]:
     """Four 32-bit words that name a cell: 128 bits of BLAKE2b over canonical JSON.
 
-    Randomness is keyed by what a cell is, never by the order in which cells run.
+    Randomness is keyed by what a cell is, never by the order in which cells run. Predicting and
+    breaking ties of scores use the cell's own words. A fit is shared by all conditionings of an origin
+    and has words of its own, with "fit" in place of a conditioning; that of an updatable model, which
+    carries its state from one origin to the next, has no origin either.
     """
-    spec: dict[str, Any] = {
-        "model": {"name": entry.name, "options": dict(entry.options)},
-        "targets": list(targets),
-        "conditioning": conditioning,
-        "origin": int(new_york(origin).tz_convert("UTC").as_unit("us").value),
-    }
-    text = json.dumps(spec, sort_keys=True, separators=(",", ":"), default=repr)
-    digest = hashlib.blake2b(text.encode(), digest_size=16).digest()
-    return tuple(int(word) for word in np.frombuffer(digest, dtype="<u4"))
+    return words_of(cell_naming(entry, targets, conditioning), origin)
+
+
+def cell_naming(entry: ModelEntry, targets: tuple[str, ...], conditioning: str) -> tuple[str, str]:
+    """The canonical JSON that names a cell, up to the origin and from there on."""
+    model = {"name": entry.name, "options": dict(entry.options)}
+    head = f'{{"conditioning":{_canonical(conditioning)},"model":{_canonical(model)},"origin":'
+    return head, f',"targets":{_canonical(list(targets))}}}'
+
+
+def words_of(naming: tuple[str, str], origin: pd.Timestamp | None) -> tuple[int, ...]:
+    """The words of a cell from its name; see :func:`cell_words`."""
+    at = "null" if origin is None else str(microseconds(origin))
+    digest = hashlib.blake2b(f"{naming[0]}{at}{naming[1]}".encode(), digest_size=16).digest()
+    return tuple(np.frombuffer(digest, dtype="<u4").tolist())
+
+
+def microseconds(origin: pd.Timestamp) -> int:
+    """An instant as microseconds since 1970 (UTC)."""
+    return int(new_york(origin).as_unit("us").value)
+
+
+def _canonical(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), default=repr)
 
 
 def cell_rng(seed: int, words: tuple[int, ...]) -> np.random.Generator:
-    """The cell's own generator."""
-    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=words))
+    """The generator that belongs to some words."""
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=words)))
+
+
+# --------------------------------------------------------------------------- what is asked
 
 
 def asked_targets(plan: BacktestPlan, model: Model, design: Design, conditioning: str) -> tuple[str, ...]:
     """Targets the model is asked for here: named by it, long enough known, not given by the scenario."""
+    return long_enough(plan, candidates(plan, model, conditioning), weeks_known(design))
+
+
+def candidates(plan: BacktestPlan, model: Model, conditioning: str) -> tuple[str, ...]:
+    """Targets of the plan that the model names and that a scenario neither holds nor lets one compute."""
     given: set[str] = set()
     if conditioning != "none":
         given = {name for need in model.needs for name in _inputs(need)}
-    return tuple(
-        target
-        for target in plan.targets
-        if (not model.targets or target in model.targets)
-        and int(design.targets[target].notna().sum()) >= plan.history_needed(target)
-        and not (given and set(_inputs(target)) <= given)
-    )
+    named = (target for target in plan.targets if not model.targets or target in model.targets)
+    return tuple(target for target in named if not (given and set(_inputs(target)) <= given))
+
+
+def long_enough(plan: BacktestPlan, names: tuple[str, ...], known: Mapping[str, int]) -> tuple[str, ...]:
+    """Those of some targets or features that are known for the weeks the plan wants."""
+    return tuple(name for name in names if known[name] >= plan.history_needed(name))
+
+
+def weeks_known(design: Design, first: int = 0) -> dict[str, int]:
+    """For how many weeks, from row ``first`` on, each target of a design is known."""
+    known = ~np.isnan(design.targets.to_numpy(dtype=float)[first:])
+    return dict(zip(design.targets.columns, known.sum(axis=0).tolist(), strict=True))
 
 
 def _inputs(feature: str) -> tuple[str, ...]:
@@ -89,87 +130,65 @@ def _inputs(feature: str) -> tuple[str, ...]:
     return () if isinstance(item, CalendarEffect) else item.inputs
 
 
+# --------------------------------------------------------------------------- on which rows
+
+
 def sub_design(design: Design, targets: tuple[str, ...], features: tuple[str, ...], plan: BacktestPlan) -> Design:
-    """The columns a model wants to see, in the plan's estimation window."""
-    first = design.targets.index[0]
-    if plan.window.start is not None:
-        first = max(first, plan.window.start)
-    if plan.window.weeks is not None:
-        first = max(first, design.targets.index[-1] - pd.Timedelta(weeks=plan.window.weeks - 1))
-    wanted = design.targets.loc[first:, list(targets)]
-    known = wanted.notna().any(axis=1).to_numpy()
-    start = wanted.index[int(known.argmax())] if known.any() else first
+    """The columns a model wants to see, in the plan's estimation window; not writable, because models share it."""
+    periods = design.targets.index
+    wanted = _columns(design.targets, targets)
+    first = first_row(periods, plan.window)
+    known = ~np.isnan(wanted[first:])
+    start = first + (int(known.any(axis=1).argmax()) if known.size else 0)
     return Design(
-        targets=wanted.loc[start:],
-        features=design.features.loc[start:, list(features)],
+        targets=_frame(wanted[start:], periods[start:], targets),
+        features=_frame(_columns(design.features, features)[start:], design.features.index[start:], features),
         units={name: design.units[name] for name in (*targets, *features)},
         known_ahead=design.known_ahead & set(features),
     )
 
 
+def first_row(periods: pd.Index, window: Window) -> int:
+    """First of consecutive reserve weeks that a window lets an estimation sample use."""
+    row = 0 if window.weeks is None else max(len(periods) - window.weeks, 0)
+    if window.start is not None:
+        row = max(row, int(np.searchsorted(periods.to_numpy(), window.start.to_datetime64())))
+    return row
+
+
+def _columns(table: pd.DataFrame, names: tuple[str, ...]) -> Array:
+    values = table.to_numpy(dtype=float)
+    return values[:, [table.columns.get_loc(name) for name in names]]
+
+
+def _frame(values: Array, periods: pd.Index, names: tuple[str, ...]) -> pd.DataFrame:
+    values.flags.writeable = False
+    return pd.DataFrame(values, index=periods, columns=_labels(names), copy=False)
+
+
+@lru_cache(maxsize=256)
+def _labels(names: tuple[str, ...]) -> pd.Index:
+    return pd.Index(list(names), dtype="str")
+
+
+# --------------------------------------------------------------------------- given which future
+
+
+def last_complete_week(needs: tuple[str, ...], design: Design) -> int | None:
+    """Row of the last week over in which all needed features are known; None if there is none."""
+    known = ~np.isnan(_columns(design.features, needs)[: len(design.targets)]).any(axis=1)
+    return int(np.flatnonzero(known)[-1]) if known.any() else None
+
+
 def realised_scenario(needs: tuple[str, ...], design: Design, realised: Design, weeks: int) -> Scenario | None:
     """The paths that came true, from the first week that is missing in the design; None where none is known."""
-    columns = realised.features.loc[:, list(needs)]
-    complete_rows = design.features.loc[design.targets.index, list(needs)].dropna().index
-    if complete_rows.empty:
+    last = last_complete_week(needs, design)
+    if last is None:
         return None
-    late = design.targets.index[design.targets.index > complete_rows[-1]]
+    late = design.targets.index[last + 1 :]
     periods = late.append(design.future(weeks))
-    values = columns.reindex(periods).to_numpy(dtype=float)
+    values = realised.features.loc[:, list(needs)].reindex(periods).to_numpy(dtype=float)
     complete = np.cumsum(np.isnan(values).any(axis=1)) == 0
     if complete.sum() <= len(late):
         return None
     return Scenario("realised", values[None, complete], periods[complete], needs)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class CellRunner:
-    """Everything cells share: the plan, the models by label, and what came true.
-
-    realised : targets of the plan and features that any model needs, from the outcome vintage
-    """
-
-    plan: BacktestPlan
-    models: Mapping[str, Model]
-    realised: Design
-
-    def run(self, entry: ModelEntry, conditioning: str, origin: pd.Timestamp, full: Design) -> Cell | None:
-        """One cell; None if the model is not asked here."""
-        model = self.models[entry.label]
-        targets = asked_targets(self.plan, model, sub_design(full, self.plan.targets, (), self.plan), conditioning)
-        if not targets or (conditioning != "none" and not model.needs):
-            return None
-        design = sub_design(full, targets, model.features, self.plan)
-        weeks, scenario = max(self.plan.horizons), None
-        if conditioning == "realised":
-            scenario = realised_scenario(model.needs, design, self.realised, weeks)
-            if scenario is None:
-                return None
-            weeks = int((scenario.periods > design.targets.index[-1]).sum())
-        rng = cell_rng(self.plan.seed, cell_words(entry, targets, conditioning, origin))
-        cell = Cell(entry.label, conditioning, origin, targets=targets)
-        started = time.perf_counter()
-        try:
-            fitted = model.fit(design, rng=rng)
-            forecast = fitted.predict(design.future(weeks), scenario=scenario, n_draws=self.plan.n_draws, rng=rng)
-        except NeedsScenarioError as error:
-            return replace(cell, status="refused", reason=str(error))
-        except Exception as error:  # noqa: BLE001  a cell that fails for any reason is a result, kept and shown
-            reason = f"{type(error).__name__}: {error}"
-            return replace(cell, status="failed", reason=reason, seconds=time.perf_counter() - started)
-        return self._scored(replace(cell, seconds=time.perf_counter() - started), forecast, rng)
-
-    def _scored(self, cell: Cell, forecast: PredictiveDistribution, rng: np.random.Generator) -> Cell:
-        outcomes = self.realised.targets.reindex(forecast.periods)[list(forecast.targets)].to_numpy(dtype=float)
-        rows = [h - 1 for h in self.plan.horizons if h <= len(forecast.periods)]
-        steps = np.array([self.plan.step_of(target) for target in forecast.targets])
-        quantiles = np.quantile(forecast.values, QUANTILES, axis=0)
-        return replace(
-            cell,
-            targets=forecast.targets,
-            periods=forecast.periods,
-            quantiles=np.concatenate([quantiles, forecast.values.mean(axis=0)[None]]),
-            outcomes=outcomes,
-            scores=score_cell(forecast.values[:, rows], outcomes[rows], steps, rng=rng),
-            content=hashlib.sha256(np.ascontiguousarray(forecast.values).tobytes()).hexdigest(),
-        )

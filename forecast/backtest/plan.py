@@ -15,7 +15,7 @@ import pandas as pd
 from forecast.calendar import NEW_YORK
 from forecast.errors import PlanError
 
-type Conditioning = Literal["none", "realised"]
+type Conditioning = Literal["none", "projected", "realised"]
 type Outcome = Literal["first_release", "final"]
 type Data = Literal["synthetic", "archive"]
 
@@ -29,6 +29,8 @@ class ModelEntry:
     options : passed to the model
     every   : asked at every n-th origin, counted from the first (slow models)
     conditioning : which of the plan's conditionings it is asked under; empty means all
+    inputs_from  : labels of models whose unconditional answers at past origins are features of this one,
+                   named label_target_hN: the predictive mean of a target N weeks ahead
     """
 
     label: str
@@ -36,6 +38,7 @@ class ModelEntry:
     options: Mapping[str, Any] = field(default_factory=dict)
     every: int = 1
     conditioning: tuple[Conditioning, ...] = ()
+    inputs_from: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,9 @@ class BacktestPlan:
     horizons        : h is the h-th reserve week that ends after the origin
     minimum_history : weeks of a target that must be known before it is asked for
     window          : expanding or rolling estimation sample
-    conditioning    : "none": a model forecasts what it needs; "realised": it is given what came true
+    conditioning    : "none": a model forecasts what it needs; "projected": it is given an ensemble that another
+                      model draws at the same origin; "realised": it is given what came true
+    projection      : the model that draws the ensemble for "projected"
     outcome         : "first_release" or "final"
     n_draws         : draws of each predictive distribution
     seed            : root of every cell's randomness
@@ -93,6 +98,7 @@ class BacktestPlan:
     minimum_history: Mapping[str, int] = field(default_factory=dict)
     window: Window = Window()
     conditioning: tuple[Conditioning, ...] = ("none",)
+    projection: ModelEntry | None = None
     outcome: Outcome = "first_release"
     n_draws: int = 1000
     seed: int = 1
@@ -145,6 +151,7 @@ def parse_plan(text: str, *, where: str) -> BacktestPlan:
         minimum_history=_numbers(reader.table("minimum_history"), int),
         window=_window(reader.table("window")),
         conditioning=reader.choices("conditioning", Conditioning, ("none",)),
+        projection=_projection(reader.table("projection")) if "projection" in raw else None,
         outcome=reader.choice("outcome", Outcome, "first_release"),
         n_draws=reader.integer("n_draws", 1000, least=2),
         seed=reader.integer("seed", 1, least=0),
@@ -152,12 +159,51 @@ def parse_plan(text: str, *, where: str) -> BacktestPlan:
         steps=_numbers(reader.table("steps"), float),
     )
     reader.done()
-    labels = [entry.label for entry in models]
+    _check_names(plan, where)
+    stages(plan, where=where)
+    return plan
+
+
+def _check_names(plan: BacktestPlan, where: str) -> None:
+    labels = [entry.label for entry in plan.models]
     if plan.benchmark not in labels:
         raise PlanError(
             f"{where}: benchmark = {plan.benchmark!r} is not one of the plan's models: {', '.join(labels)}."
         )
-    return plan
+    if "projected" in plan.conditioning and plan.projection is None:
+        raise PlanError(f'{where}: conditioning "projected" needs a table [projection] with, say, model = "drift".')
+    for entry in plan.models:
+        for label in entry.inputs_from:
+            giver = next((other for other in plan.models if other.label == label), None)
+            if giver is None or "none" not in conditionings(plan, giver):
+                raise PlanError(
+                    f"{where}: [models.{entry.label}]: inputs_from = {label!r}; give labels of models that this "
+                    f'plan asks under conditioning "none". It has: {", ".join(labels)}.'
+                )
+
+
+def conditionings(plan: BacktestPlan, entry: ModelEntry) -> tuple[Conditioning, ...]:
+    """Which of the plan's conditionings a model is asked under, in the plan's order."""
+    return tuple(name for name in plan.conditioning if name in (entry.conditioning or plan.conditioning))
+
+
+def stages(plan: BacktestPlan, *, where: str = "the plan") -> tuple[tuple[ModelEntry, ...], ...]:
+    """Models in the order in which they can run: each stage takes inputs only from those before it.
+
+    Raises
+    ------
+    PlanError : models take inputs from each other in a circle
+    """
+    waiting, ready, found = list(plan.models), set[str](), list[tuple[ModelEntry, ...]]()
+    while waiting:
+        stage = tuple(entry for entry in waiting if ready.issuperset(entry.inputs_from))
+        if not stage:
+            circle = ", ".join(entry.label for entry in waiting)
+            raise PlanError(f"{where}: inputs_from goes round in a circle among {circle}. Drop one of them.")
+        found.append(stage)
+        ready.update(entry.label for entry in stage)
+        waiting = [entry for entry in waiting if entry.label not in ready]
+    return tuple(found)
 
 
 def plan_to_json(plan: BacktestPlan) -> dict[str, Any]:
@@ -174,9 +220,9 @@ def plan_from_json(encoded: Mapping[str, Any]) -> BacktestPlan:
     """The plan that :func:`plan_to_json` wrote."""
     values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in encoded.items()}
     start = values["window"]["start"]
-    values["models"] = tuple(
-        ModelEntry(**{**entry, "conditioning": tuple(entry["conditioning"])}) for entry in encoded["models"]
-    )
+    values["models"] = tuple(_entry_from_json(entry) for entry in encoded["models"])
+    if encoded.get("projection"):
+        values["projection"] = _entry_from_json(encoded["projection"])
     values["origins"] = tuple(pd.Timestamp(origin).tz_convert(NEW_YORK) for origin in encoded["origins"])
     values["window"] = Window(pd.Timestamp(start) if start else None, values["window"]["weeks"])
     values["regimes"] = tuple(
@@ -184,6 +230,15 @@ def plan_from_json(encoded: Mapping[str, Any]) -> BacktestPlan:
         for regime in encoded["regimes"]
     )
     return BacktestPlan(**values)
+
+
+def _entry_from_json(encoded: Mapping[str, Any]) -> ModelEntry:
+    lists = {key: tuple(encoded.get(key, ())) for key in ("conditioning", "inputs_from")}
+    return ModelEntry(**{**encoded, **lists})
+
+
+def _projection(table: _Table) -> ModelEntry:
+    return ModelEntry("projection", table.text("model"), table.rest())
 
 
 def _models(table: _Table) -> Iterable[ModelEntry]:
@@ -194,6 +249,7 @@ def _models(table: _Table) -> Iterable[ModelEntry]:
             entry.text("model", label),
             every=entry.integer("every", 1),
             conditioning=entry.choices("conditioning", Conditioning, ()) if "conditioning" in entry.raw else (),
+            inputs_from=entry.texts("inputs_from") if "inputs_from" in entry.raw else (),
             options=entry.rest(),
         )
     if not table.raw:

@@ -29,8 +29,9 @@ class BacktestResult:
     scorecard : scores at the plan's horizons
     forecasts : one row a model x conditioning x target x origin x horizon (every week up to the
                 last horizon): period, mean, one column a kept quantile, outcome (missing if unknown), unit
-    cells     : one row a model x conditioning x origin: status ("ok", "failed"), reason, seconds,
-                targets (comma-separated), content (hash of the draws)
+    cells     : one row a model x conditioning x origin that was asked: status ("ok", "degraded", "failed",
+                "refused"), reason, traceback (of unexpected errors), seconds, targets (comma-separated), content
+                (hash of the draws)
     data      : one row a series used: name, id, title, unit, provider, first, last, vintages
                 ("single" or "several"), pseudo_share, note (e.g. "transcribed", "simulated")
     about     : versions, machine, start, seconds, content hash

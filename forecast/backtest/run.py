@@ -55,25 +55,26 @@ def run_backtest(
     started = time.perf_counter()
     run_id = run_id or f"run-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     folder = run_folder(run_id)
-    models = {entry.label: create(entry.name, entry.options, where=f"[models.{entry.label}] ") for entry in plan.models}
+    models, projection = _models(plan)
     notes: Mapping[str, str] = {}
     if vintages is None:
         vintages, notes = load_vintages(plan)
-    used = _series_used(plan, models)
+    used = _series_used(plan, (*models.values(), *([projection] if projection else [])))
     _require_targets(plan, vintages)
     vintages = vintages.only(used)
-    runner = CellRunner(plan, models, _realised(plan, models, vintages))
-    cells = _run_cells(runner, vintages, workers or os.cpu_count() or 1, progress)
-    result = BacktestResult(
-        run_id=run_id,
-        plan=plan,
-        scorecard=scorecard(runner, cells),
-        forecasts=forecast_table(runner, cells),
-        cells=cell_table(cells),
-        data=data_table(vintages, notes),
-        about=about_run(started, cells),
-    )
-    store_result(result, folder)
+    runner = CellRunner(plan, models, _realised(plan, models, vintages), projection)
+    with one_writer(folder):
+        cells = run_cells(runner, vintages, folder / "cells", workers=workers or os.cpu_count() or 1, progress=progress)
+        result = BacktestResult(
+            run_id=run_id,
+            plan=plan,
+            scorecard=scorecard(runner, cells),
+            forecasts=forecast_table(runner, cells),
+            cells=cell_table(cells),
+            data=data_table(vintages, notes),
+            about=about_run(started, cells),
+        )
+        store_result(result, folder)
     return result
 
 

@@ -18,6 +18,8 @@ _TABLES = ("forecasts", "cells", "data")
 def store_result(result: BacktestResult, folder: Path) -> None:
     """Write everything; ``run.json`` comes last and marks the run as finished."""
     folder.mkdir(parents=True, exist_ok=True)
+    # Tables of an earlier backtest of this name must not be read beside those written now.
+    (folder / "run.json").unlink(missing_ok=True)
     result.scorecard.write(folder / "scorecard.parquet")
     for name in _TABLES:
         write_table(getattr(result, name), folder / f"{name}.parquet")

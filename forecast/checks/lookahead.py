@@ -1,14 +1,18 @@
 """Does anything see the future? Change everything released after an origin; nothing known at it may move.
 
-For the project's own features and for anyone's: register a feature, put its name into a ``FeatureSet`` and
+For the project's own features and models and for anyone's:
 
     for leak in check_features(FeatureSet(("effr_iorb",), ("my_feature",)), vintages, origins):
         print(leak)
+    leaks = check_model(MyModel(), ("effr_iorb",), vintages, origins)
+
+Whatever is prepared from data before the origin is reached (a tuned penalty, a scaler, a list of dates) is part of
+the forecast: write it as a :data:`Pipeline`, which gets the vintages, and give it to :func:`check_pipeline`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
@@ -16,23 +20,26 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from forecast.calendar import NEW_YORK
 from forecast.data.vintages import Instant, Vintages, new_york
 from forecast.errors import UsageError
 from forecast.features.feature_set import Design, Feature, FeatureSet, find_feature
 
 type Poison = Literal["missing", "huge", "permuted", "withheld"]
+# All releases and an instant -> numbers by period: a design, draws, past forecasts, anything one column a name.
+type Pipeline = Callable[[Vintages, pd.Timestamp], pd.DataFrame]
 
 POISONS: tuple[Poison, ...] = get_args(Poison.__value__)
 
 
 @dataclass(frozen=True, slots=True)
 class Leak:
-    """A feature that changed although nothing known at the origin did.
+    """A number that changed although nothing known at the origin did.
 
-    origin  : instant of the design
+    origin  : instant at which it was computed
     how     : what was done to later releases
-    feature : name of the target or feature
-    period  : first reserve week whose value differs; None where rows appeared or went
+    feature : name of the target, feature or forecast; an error that only the changed releases raise
+    period  : first period whose value differs; None where rows appeared or went
     """
 
     origin: pd.Timestamp
@@ -81,35 +88,39 @@ def _poisoned(values: NDArray[np.float64], how: Poison, rng: np.random.Generator
 
 def differences(clean: Design, other: Design) -> dict[str, pd.Timestamp | None]:
     """Targets and features that are not identical, with the first week that differs; None where rows differ."""
-    found: dict[str, pd.Timestamp | None] = {}
-    for ours, theirs in ((clean.targets, other.targets), (clean.features, other.features)):
-        for name in ours.columns:
-            if name not in theirs or not ours.index.equals(theirs.index):
-                found[name] = None
-                continue
-            a, b = ours[name].to_numpy(), theirs[name].to_numpy()
-            differs = (a != b) & ~(np.isnan(a) & np.isnan(b))
-            if differs.any():
-                found[name] = ours.index[differs][0]
+    return changed_columns(clean.targets, other.targets) | changed_columns(clean.features, other.features)
+
+
+def changed_columns(clean: pd.DataFrame, other: pd.DataFrame) -> dict[str, pd.Timestamp | None]:
+    """Columns that are not identical to the last bit, with the first row that differs; None where rows differ."""
+    if not clean.index.equals(other.index):
+        return dict.fromkeys(clean.columns)
+    found: dict[str, pd.Timestamp | None] = {name: None for name in clean.columns if name not in other}
+    for name in clean.columns.intersection(other.columns):
+        a, b = clean[name].to_numpy(), other[name].to_numpy()
+        differs = (a != b) & ~(np.isnan(a) & np.isnan(b))
+        if differs.any():
+            found[name] = clean.index[differs][0]
     return found
 
 
-def check_features(
-    feature_set: FeatureSet,
+def check_pipeline(
+    pipeline: Pipeline,
     vintages: Vintages,
     origins: Iterable[Instant],
     *,
-    ahead: int = 13,
     hows: Sequence[Poison] = POISONS,
     seed: int = 0,
 ) -> list[Leak]:
-    """Build the design at each origin with later releases poisoned; every difference is a leak.
+    """Run a pipeline at each origin on clean and on poisoned vintages; every difference is a leak.
+
+    "withheld" runs the pipeline, with all that it tunes or estimates beforehand, on what was known at the origin.
 
     Parameters
     ----------
-    feature_set : what to build
-    vintages    : every release; none need lie after the origins, but without any nothing is tested
-    ahead       : reserve weeks past the origin, as a model would ask for
+    pipeline : what is computed; the same vintages and instant must give the same numbers
+    vintages : every release
+    origins  : instants; one second before a release is the hardest, see :func:`eves`
 
     Returns
     -------
@@ -124,12 +135,55 @@ def check_features(
     for origin in map(new_york, origins):
         if last <= origin:
             raise UsageError(f"nothing was released after {origin:%Y-%m-%d %H:%M}: choose an earlier origin to check.")
-        clean = feature_set.build(vintages.as_of(origin), ahead=ahead)
+        clean = pipeline(vintages, origin)
         for how in hows:
             poisoned = poison(vintages, origin, how, np.random.default_rng(seed))
-            found = differences(clean, feature_set.build(poisoned.as_of(origin), ahead=ahead))
+            found = _changed(pipeline, clean, poisoned, origin)
             leaks += [Leak(origin, how, name, period) for name, period in found.items()]
     return leaks
+
+
+def _changed(
+    pipeline: Pipeline, clean: pd.DataFrame, poisoned: Vintages, origin: pd.Timestamp
+) -> dict[str, pd.Timestamp | None]:
+    try:
+        return changed_columns(clean, pipeline(poisoned, origin))
+    except Exception as error:  # noqa: BLE001  the clean past did not raise it, whatever it is
+        return {f"{type(error).__name__}: {error}": None}
+
+
+def eves(vintages: Vintages, n: int, *, after: Instant, before: Instant, seed: int = 0) -> list[pd.Timestamp]:
+    """``n`` instants one second before something is released, between two others: where a clock set too early shows."""
+    released = pd.DatetimeIndex(vintages.observations["released"].unique()).tz_convert(NEW_YORK)
+    inside = released[(released > new_york(after)) & (released <= new_york(before))].sort_values()
+    if len(inside) < n:
+        raise UsageError(f"{len(inside)} releases between {after} and {before}; {n} are asked for.")
+    chosen = np.random.default_rng(seed).choice(len(inside), n, replace=False)
+    return list(inside[np.sort(chosen)] - pd.Timedelta(seconds=1))
+
+
+def check_features(
+    feature_set: FeatureSet,
+    vintages: Vintages,
+    origins: Iterable[Instant],
+    *,
+    ahead: int = 13,
+    hows: Sequence[Poison] = POISONS,
+    seed: int = 0,
+) -> list[Leak]:
+    """Build the design at each origin with later releases poisoned, see :func:`check_pipeline`.
+
+    Parameters
+    ----------
+    ahead : reserve weeks past the origin, as a model would ask for
+    """
+
+    def table(vintages: Vintages, origin: pd.Timestamp) -> pd.DataFrame:
+        design = feature_set.build(vintages.as_of(origin), ahead=ahead)
+        others = [name for name in feature_set.targets if name not in feature_set.features]
+        return design.features.join(design.targets[others])
+
+    return check_pipeline(table, vintages, origins, hows=hows, seed=seed)
 
 
 def check_truncation(feature_set: FeatureSet, vintages: Vintages, origins: Iterable[Instant]) -> list[Leak]:

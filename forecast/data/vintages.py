@@ -15,13 +15,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from forecast.calendar import NEW_YORK, is_business_day, released_at
+from forecast.calendar import NEW_YORK, released_at
 from forecast.data.catalog import Catalog, SeriesSpec
+from forecast.data.history import History, history
 from forecast.errors import MissingSeriesError, UsageError, VintageError
 
 type Instant = str | pd.Timestamp
+type Arrays = tuple[NDArray[np.datetime64], NDArray[np.float64]]  # periods in order, value of each
 
-_END = np.datetime64("9999-12-31", "us")
+_NOTHING: Arrays = np.array([], "datetime64[us]"), np.array([])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,22 +43,6 @@ class VintageTable:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _History:
-    """Releases of one series, sorted by period and then release.
-
-    A row is what the public knew of its period from ``released`` until ``superseded``.
-    ``in_order``: no period is revised and none is released before an earlier one, so that a cut is a slice.
-    """
-
-    period: NDArray[np.datetime64]
-    released: NDArray[np.datetime64]
-    superseded: NDArray[np.datetime64]
-    value: NDArray[np.float64]
-    pseudo: NDArray[np.bool_]
-    in_order: bool
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Vintages:
     """All releases of all series.
 
@@ -72,16 +58,15 @@ class Vintages:
 
     observations: pd.DataFrame
     catalog: Catalog
-    histories: dict[str, _History] = field(init=False, repr=False)
+    histories: dict[str, History] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        histories = {
-            str(name): _history(rows) for name, rows in self.observations.groupby("series", observed=True, sort=True)
-        }
-        unknown = sorted(set(histories) - set(self.catalog))
+        groups = self.observations.groupby("series", observed=True).indices
+        rows_of = {str(name): np.asarray(groups[name], dtype=np.intp) for name in sorted(groups, key=str)}
+        unknown = sorted(set(rows_of) - set(self.catalog))
         if unknown:
             raise VintageError(f"series outside the catalogue: {', '.join(unknown)}.")
-        object.__setattr__(self, "histories", histories)
+        object.__setattr__(self, "histories", _histories(self.observations, rows_of, self.catalog))
 
     @classmethod
     def from_tables(cls, tables: Iterable[VintageTable], catalog: Catalog) -> Vintages:
@@ -109,16 +94,15 @@ class Vintages:
     def as_of(self, origin: Instant) -> Panel:
         """What was public at ``origin``; a value released at that very instant is included."""
         instant = new_york(origin)
-        cut = np.datetime64(instant.tz_convert("UTC").tz_localize(None), "us")
-        return Panel(instant, self.catalog, tuple(self.histories), _Cut(self, cut))
+        return Panel(instant, self.catalog, self.names, _Reader(self, _microseconds(instant)))
 
     def first_release(self) -> Panel:
         """Each period's first published value."""
-        return Panel(self._latest, self.catalog, tuple(self.histories), _First(self))
+        return Panel(self._latest, self.catalog, self.names, _Reader(self, None))
 
     def final(self) -> Panel:
         """Each period's value in the newest vintage."""
-        return Panel(self._latest, self.catalog, tuple(self.histories), _Cut(self, _END - np.timedelta64(1, "us")))
+        return Panel(self._latest, self.catalog, self.names, _Reader(self, _microseconds(self._latest)))
 
     def only(self, names: Collection[str]) -> Vintages:
         """The same releases of fewer series; names without any are passed over."""
@@ -126,46 +110,33 @@ class Vintages:
 
     def single_vintage(self) -> tuple[str, ...]:
         """Series of which only one vintage is known: first release and final value are the same numbers."""
-        return tuple(n for n, h in self.histories.items() if bool((h.superseded == _END).all()))
+        return tuple(name for name, history in self.histories.items() if not history.revised)
 
     def pseudo_share(self, name: str) -> float:
         """Share of a series' first releases whose time comes from the release rule."""
-        history = self.histories[name]
-        first = np.r_[True, history.period[1:] != history.period[:-1]]
-        return float(history.pseudo[first].mean())
+        return self.histories[name].pseudo_share
 
     @property
     def _latest(self) -> pd.Timestamp:
-        latest = max(history.released.max() for history in self.histories.values())
-        return pd.Timestamp(latest, tz="UTC").tz_convert(NEW_YORK)
+        latest = max(int(history.released[-1]) for history in self.histories.values())
+        return pd.Timestamp(latest, unit="us", tz="UTC").tz_convert(NEW_YORK)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Cut:
-    """Values public at an instant."""
+class _Reader:
+    """Values public at an instant, in microseconds since 1970 (UTC); first published values if there is none."""
 
     vintages: Vintages
-    instant: np.datetime64
+    instant: int | None
 
-    def __call__(self, name: str) -> tuple[NDArray[np.datetime64], NDArray[np.float64]]:
-        history = self.vintages.histories[name]
-        if history.in_order:
-            end = int(np.searchsorted(history.released, self.instant, side="right"))
-            return history.period[:end], history.value[:end]
-        known = (history.released <= self.instant) & (history.superseded > self.instant)
-        return history.period[known], history.value[known]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _First:
-    """First published values."""
-
-    vintages: Vintages
-
-    def __call__(self, name: str) -> tuple[NDArray[np.datetime64], NDArray[np.float64]]:
-        history = self.vintages.histories[name]
-        first = np.r_[True, history.period[1:] != history.period[:-1]]
-        return history.period[first], history.value[first]
+    def __call__(self, name: str) -> Arrays:
+        history = self.vintages.histories.get(name)
+        if history is None:
+            return _NOTHING
+        chosen, values = history.first_known() if self.instant is None else history.known(self.instant)
+        if self.vintages.catalog[name].absent_means == "zero":
+            return history.with_zeros(chosen, values)
+        return history.periods[chosen], values
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -180,7 +151,7 @@ class Panel:
     as_of: pd.Timestamp
     catalog: Catalog
     names: tuple[str, ...]
-    _read: _Cut | _First = field(repr=False)
+    _read: _Reader = field(repr=False)
     _series: dict[str, pd.Series] = field(init=False, repr=False, default_factory=dict)
 
     def series(self, name: str) -> pd.Series:
@@ -193,26 +164,33 @@ class Panel:
         MissingSeriesError : nothing of it was released by ``as_of``; says how to get it
         """
         if name not in self._series:
-            self._series[name] = self._load(name)
+            periods, values = self.arrays(name)
+            self._series[name] = pd.Series(values, index=pd.DatetimeIndex(periods), name=name)
         return self._series[name]
+
+    def arrays(self, name: str) -> Arrays:
+        """The same as ``series``, as read-only arrays: periods (datetime64[us]) and values.
+
+        Raises
+        ------
+        MissingSeriesError : nothing of it was released by ``as_of``; says how to get it
+        """
+        if name not in self.catalog:
+            raise UsageError(f"unknown series {name!r}. List the known ones with: forecast data status --all")
+        periods, values = self._read(name)
+        if not len(values):
+            key = self.catalog[name].id
+            raise MissingSeriesError(
+                f"{name!r} ({key}) has no value released by {self.as_of:%Y-%m-%d %H:%M} New York time. "
+                f"Import a file named {key}.csv with: forecast data import DIR"
+            )
+        # They are shared with every other panel.
+        periods.flags.writeable = values.flags.writeable = False
+        return periods, values
 
     def has(self, name: str) -> bool:
         """Whether anything of the series was public."""
-        return name in self.names and bool((~np.isnan(self._read(name)[1])).any())
-
-    def _load(self, name: str) -> pd.Series:
-        if name not in self.catalog:
-            raise UsageError(f"unknown series {name!r}. List the known ones with: forecast data status --all")
-        spec = self.catalog[name]
-        periods, values = self._read(name) if name in self.names else (np.array([], "M8[us]"), np.array([]))
-        present = ~np.isnan(values)
-        if not present.any():
-            raise MissingSeriesError(
-                f"{name!r} ({spec.id}) has no value released by {self.as_of:%Y-%m-%d %H:%M} New York time. "
-                f"Import a file named {spec.id}.csv with: forecast data import DIR"
-            )
-        series = pd.Series(values[present], index=pd.DatetimeIndex(periods[present]), name=name)
-        return _zero_when_absent(series) if spec.absent_means == "zero" else series
+        return len(self._read(name)[1]) > 0
 
 
 def new_york(instant: Instant) -> pd.Timestamp:
@@ -223,25 +201,18 @@ def new_york(instant: Instant) -> pd.Timestamp:
     return stamp.tz_localize(NEW_YORK) if stamp.tzinfo is None else stamp.tz_convert(NEW_YORK)
 
 
-def _zero_when_absent(series: pd.Series) -> pd.Series:
-    days = pd.date_range(series.index[0], series.index[-1], freq="D", unit="us")
-    business = days[is_business_day(days)].union(pd.DatetimeIndex(series.index))
-    return series.reindex(business, fill_value=0.0)
+def _microseconds(instant: pd.Timestamp) -> int:
+    return int(np.datetime64(instant.tz_convert("UTC").tz_localize(None), "us").astype("int64"))
 
 
-def _history(rows: pd.DataFrame) -> _History:
-    released = (
-        pd.DatetimeIndex(rows["released"]).tz_convert("UTC").tz_localize(None).to_numpy().astype("datetime64[us]")
-    )
+def _histories(rows: pd.DataFrame, rows_of: Mapping[str, NDArray[np.intp]], catalog: Catalog) -> dict[str, History]:
     period = rows["period"].to_numpy().astype("datetime64[us]")
-    order = np.lexsort((released, period))
-    period, released = period[order], released[order]
-    superseded = np.full(len(period), _END)
-    same = period[1:] == period[:-1]
-    superseded[:-1][same] = released[1:][same]
-    value = rows["value"].to_numpy(dtype=np.float64)[order]
-    in_order = bool((superseded == _END).all() and (np.diff(released) >= np.timedelta64(0, "us")).all())
-    return _History(period, released, superseded, value, rows["pseudo"].to_numpy(dtype=bool)[order], in_order)
+    released = pd.DatetimeIndex(rows["released"]).tz_convert("UTC").as_unit("us").asi8
+    value, pseudo = rows["value"].to_numpy(dtype=np.float64), rows["pseudo"].to_numpy(dtype=bool)
+    return {
+        name: history(period[at], released[at], value[at], pseudo[at], zeros=catalog[name].absent_means == "zero")
+        for name, at in rows_of.items()
+    }
 
 
 def end_of_day(day: pd.Timestamp) -> pd.Timestamp:
@@ -271,10 +242,7 @@ def _releases(spec: SeriesSpec, tables: list[VintageTable]) -> pd.DataFrame:
     return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
 
 
-type _Known = tuple[NDArray[np.datetime64], NDArray[np.float64]]  # periods in order, latest value of each
-
-
-def _lookup(known: _Known, periods: NDArray[np.datetime64]) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+def _lookup(known: Arrays, periods: NDArray[np.datetime64]) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
     """Which periods are known, and their values; NaN for the others."""
     at = np.searchsorted(known[0], periods)
     padded = np.append(known[0], np.datetime64("NaT", "us"))
@@ -282,7 +250,7 @@ def _lookup(known: _Known, periods: NDArray[np.datetime64]) -> tuple[NDArray[np.
     return held, np.where(held, np.append(known[1], np.nan)[at], np.nan)
 
 
-def _updated(known: _Known, periods: NDArray[np.datetime64], values: NDArray[np.float64]) -> _Known:
+def _updated(known: Arrays, periods: NDArray[np.datetime64], values: NDArray[np.float64]) -> Arrays:
     kept = ~np.isin(known[0], periods)
     every = np.concatenate([known[0][kept], periods])
     order = np.argsort(every)

@@ -24,16 +24,38 @@ type Array = NDArray[np.float64]
 class Basis:
     """Orthonormal basis of a design's columns.
 
-        X = Q @ R,    X+ = inverse @ Q'
+        (X / scale)[:, order] = Q @ R,    X+ = inverse @ Q'
 
     Q         : (n, k) orthonormal
-    inverse   : (k, k) inverse of R, column units undone
-    condition : of X with columns of length one; 1 is orthogonal, 1e15 is hopeless
+    R         : (k, k) upper triangular, columns of length one
+    order     : (k,) columns of X, those with the most of their own first
+    scale     : (k,) lengths of the columns of X
+    inverse   : (k, k) X+ Q, rows in the order of X's columns
     """
 
     Q: Array
+    R: Array
+    order: NDArray[np.intp]
+    scale: Array
     inverse: Array
-    condition: float
+
+    @property
+    def condition(self) -> float:
+        """Of X with columns of length one; 1 is orthogonal, 1e15 is hopeless."""
+        return float(np.linalg.cond(self.R)) if self.R.size else 1.0
+
+    def coordinates(self, rows: Array) -> Array:
+        """Further rows (r, k) of the design in the basis: z with R' z' = row'; those of X itself are Q.
+
+        By substitution, which is exact for a row that differs by rounding; multiplying with the inverse is not.
+        """
+        return np.asarray(solve_triangular(self.R, (rows / self.scale)[:, self.order].T, trans="T").T)
+
+    def coefficients(self, along: Array) -> Array:
+        """b (k, m) with X b = Q along, by substitution."""
+        b = np.empty_like(along)
+        b[self.order] = solve_triangular(self.R, along)
+        return b / self.scale[:, None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,17 +117,38 @@ def orthonormal_basis(X: Array, names: Sequence[str] | None = None) -> Basis:
     _refuse_not_finite(X, names)
     if n < k:
         raise ShortHistoryError(f"{n} rows cannot determine {k} coefficients ({', '.join(names)}).")
-    # By the largest first, so that squares of very large or very small numbers neither overflow nor vanish.
-    largest = np.abs(X).max(axis=0, initial=0.0)
-    scaled = X / np.where(largest > 0, largest, 1.0)
-    length = np.sqrt(np.sum(scaled**2, axis=0))
-    Q, R, pivot = qr(scaled / np.where(length > 0, length, 1.0), mode="economic", pivoting=True, check_finite=False)
-    rank = int(np.sum(np.abs(np.diag(R)) > 10 * n * np.finfo(float).eps))
+    Q, R, order, scale = _scaled_qr(X)
+    rank = _independent(R, n)
     if rank < k:
-        raise RankDeficientError(_dependence(R, pivot, rank, names))
+        raise RankDeficientError(_dependence(R, order, rank, names))
     inverse = np.empty((k, k))
-    inverse[pivot] = solve_triangular(R, np.eye(k), check_finite=False)
-    return Basis(Q, inverse / (length * largest)[:, None], float(np.linalg.cond(R)) if k else 1.0)
+    inverse[order] = solve_triangular(R, np.eye(k), check_finite=False)
+    return Basis(Q, R, order, scale, inverse / scale[:, None])
+
+
+def numerical_rank(X: Array) -> int:
+    """Columns of a finite design (n, k) that are no combination of others, by the rule of `orthonormal_basis`."""
+    return _independent(_scaled_qr(X)[1], len(X)) if X.size else 0
+
+
+def dependence_tolerance(n: int) -> float:
+    """What must be left of a column of length one, in a design of n rows, for it not to be a combination of others."""
+    return 10 * n * float(np.finfo(float).eps)
+
+
+def _scaled_qr(X: Array) -> tuple[Array, Array, NDArray[np.intp], Array]:
+    """Q, R, order and scale of `Basis`, by the largest of what is left; a zero column has scale one."""
+    # By the largest number first, so that squares of very large or very small ones neither overflow nor vanish.
+    largest = np.abs(X).max(axis=0, initial=0.0)
+    largest[largest == 0] = 1.0
+    length = np.sqrt(np.sum((X / largest) ** 2, axis=0))
+    length[length == 0] = 1.0
+    Q, R, order = qr(X / largest / length, mode="economic", pivoting=True, check_finite=False)
+    return Q, R, order, largest * length
+
+
+def _independent(R: Array, n: int) -> int:
+    return int(np.sum(np.abs(np.diag(R)) > dependence_tolerance(n)))
 
 
 def _refuse_not_finite(X: Array, names: Sequence[str]) -> None:

@@ -75,7 +75,8 @@ class SatiationCurve:
     phi_max             : bound of |phi|, below one
     kink_prior          : "normal" with ``kink_mean`` and ``kink_sd``, or "flat" between ``kink_low`` and ``kink_high``,
                           all in percent of bank assets
-    steps               : whether dated changes of rules shift alpha
+    steps               : whether announced changes of rules inside the sample shift alpha; without them the forecast
+                          returns to the average of regimes that are over
     chains, tune, draws : of the sampler
     max_rhat, min_ess   : what every parameter must reach
     """
@@ -89,10 +90,10 @@ class SatiationCurve:
     kink_sd: float = 4.0
     kink_low: float = 7.0
     kink_high: float = 20.0
-    steps: bool = False
+    steps: bool = True
     chains: int = 4
-    tune: int = 500
-    draws: int = 500
+    tune: int = 400
+    draws: int = 800
     max_rhat: float = 1.01
     min_ess: float = 400.0
     name: ClassVar[str] = "satiation_curve"

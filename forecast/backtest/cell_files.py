@@ -1,0 +1,167 @@
+"""Finished cells on disk, under ``runs/<id>/cells/``: written whole or not at all, each verified when it is read.
+
+A file holds the cells that one process finished at about the same time, because waiting for the disk
+costs more than most cells. Each cell in it is a record that can be verified by itself:
+
+    magic (8 bytes) | SHA-256 of all that follows (32) | header length (4) | payload length (8) | header | payload
+
+The header is JSON: key of the cell, status, reason, names, shapes. The payload is float64 arrays, one after the other. A
+truncated or changed record is passed over, and so its cell is computed again; the records around it are not lost. Files
+are named by their content and never written twice, so processes cannot overwrite each other; the same cell
+in two files is the same cell twice. Nothing is pickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+import sys
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from forecast.backtest.cells import Cell, microseconds
+from forecast.calendar import NEW_YORK
+from forecast.errors import DataError, UsageError
+from forecast.features.feature_set import future_weeks
+from forecast.tables import write_atomically
+
+type Array = NDArray[np.float64]
+
+_MAGIC = b"\x89CELL1\r\n"
+_LENGTHS = struct.Struct("<IQ")
+_START = len(_MAGIC) + hashlib.sha256().digest_size
+
+
+def write_cells(folder: Path, cells: Iterable[tuple[str, Cell]]) -> None:
+    """Write finished cells with their keys as one file.
+
+    Raises
+    ------
+    DataError : the disk is full or may not be written
+    """
+    content = b"".join(encoded(key, cell) for key, cell in cells)
+    name = hashlib.sha256(content).hexdigest()[:32]
+    try:
+        write_atomically(folder / f"{name}.cells", content)
+    except OSError as error:
+        raise DataError(
+            f"{folder}: finished cells cannot be written: {error.strerror}. Make room, then run the same command "
+            "with the same --run-id: cells that are there are not computed again."
+        ) from error
+
+
+def read_cells(folder: Path, wanted: Collection[str]) -> dict[str, Cell]:
+    """Those of some cells, by key, that are there and undamaged."""
+    found: dict[str, Cell] = {}
+    for path in sorted(folder.glob("*.cells")):
+        for header, payload in _records(path.read_bytes()):
+            key = header["key"]
+            if key in wanted and key not in found:
+                found[key] = _cell(header, payload)
+    return found
+
+
+def encoded(key: str, cell: Cell) -> bytes:
+    """The record of a cell."""
+    arrays = {"quantiles": cell.quantiles, "outcomes": cell.outcomes, **(cell.scores or {})}
+    held = {name: array for name, array in arrays.items() if array is not None}
+    header = {
+        "key": key,
+        "model": cell.model,
+        "conditioning": cell.conditioning,
+        "origin": microseconds(cell.origin),
+        "status": cell.status,
+        "reason": cell.reason,
+        "traceback": cell.traceback,
+        "seconds": cell.seconds,
+        "targets": cell.targets,
+        "first": None if cell.periods is None else int(cell.periods[0].as_unit("us").value),
+        "content": cell.content,
+        "shapes": [(name, array.shape) for name, array in held.items()],
+    }
+    text = json.dumps(header, separators=(",", ":")).encode()
+    payload = b"".join(array.astype("<f8", copy=False).tobytes() for array in held.values())
+    body = _LENGTHS.pack(len(text), len(payload)) + text + payload
+    return _MAGIC + hashlib.sha256(body).digest() + body
+
+
+def _records(content: bytes) -> Iterator[tuple[dict[str, Any], bytes]]:
+    """Header and payload of every undamaged record."""
+    at = content.find(_MAGIC)
+    while at >= 0:
+        start = at + _START
+        end = start
+        if len(content) >= start + _LENGTHS.size:
+            header, payload = _LENGTHS.unpack_from(content, start)
+            end = start + _LENGTHS.size + header + payload
+        if start < end <= len(content):
+            if hashlib.sha256(content[start:end]).digest() == content[at + len(_MAGIC) : start]:
+                middle = start + _LENGTHS.size + header
+                yield json.loads(content[start + _LENGTHS.size : middle]), content[middle:end]
+                at = content.find(_MAGIC, end)
+                continue
+        at = content.find(_MAGIC, at + 1)
+
+
+def _cell(header: Mapping[str, Any], payload: bytes) -> Cell:
+    values, at, arrays = np.frombuffer(payload, dtype="<f8"), 0, dict[str, Array]()
+    for name, shape in header["shapes"]:
+        size = int(np.prod(shape))
+        arrays[name] = values[at : at + size].reshape(shape)
+        at += size
+    outcomes, quantiles, periods = arrays.pop("outcomes", None), arrays.pop("quantiles", None), None
+    if quantiles is not None:
+        before = pd.Timestamp(header["first"], unit="us") - pd.Timedelta(weeks=1)
+        periods = future_weeks(before, quantiles.shape[1])
+    return Cell(
+        header["model"],
+        header["conditioning"],
+        pd.Timestamp(header["origin"], unit="us", tz="UTC").tz_convert(NEW_YORK),
+        status=header["status"],
+        reason=header["reason"],
+        traceback=header["traceback"],
+        seconds=header["seconds"],
+        targets=tuple(header["targets"]),
+        periods=periods,
+        quantiles=quantiles,
+        outcomes=outcomes,
+        scores=arrays or None,
+        content=header["content"],
+    )
+
+
+@contextmanager
+def one_writer(folder: Path) -> Iterator[None]:
+    """Hold a run for this process; the system lets go of it when the process ends, however it ends.
+
+    Raises
+    ------
+    UsageError : another process is at it
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("a+b") as file:
+        try:
+            _lock(file.fileno())
+        except OSError as error:
+            raise UsageError(
+                f"run {folder.name!r} is being written by another process. Wait for it, or choose another --run-id."
+            ) from error
+        yield
+
+
+def _lock(handle: int) -> None:
+    if sys.platform == "win32":
+        import msvcrt
+
+        msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl
+
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

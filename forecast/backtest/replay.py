@@ -1,0 +1,360 @@
+"""Models at consecutive origins in one process: what cells share, what is carried on, and how they are scored."""
+
+from __future__ import annotations
+
+import hashlib
+import traceback
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from forecast.backtest.cells import (
+    NOT_ASKED,
+    Cell,
+    candidates,
+    cell_naming,
+    cell_rng,
+    first_row,
+    last_complete_week,
+    long_enough,
+    realised_scenario,
+    sub_design,
+    weeks_known,
+    words_of,
+)
+from forecast.backtest.model_inputs import Answers
+from forecast.backtest.plan import BacktestPlan, ModelEntry
+from forecast.backtest.result import QUANTILES
+from forecast.errors import DiagnosticsError, ForecastError, ModelError, NeedsScenarioError
+from forecast.evaluation.scores import score_cells
+from forecast.features.feature_set import Design
+from forecast.model import FittedModel, Model, Updatable, is_updatable
+from forecast.predictive import PredictiveDistribution
+from forecast.scenario import Scenario
+
+type Array = NDArray[np.float64]
+type Pair = tuple[ModelEntry, str]  # a model and a conditioning
+
+_TRACEBACK = 5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CellRunner:
+    """Everything cells share.
+
+    models     : by label
+    realised   : targets of the plan and features that any model needs, from the outcome vintage
+    projection : the model that draws the ensemble for conditioning "projected"
+    answers    : what models said at past origins, by the name of the feature that it is for others
+    """
+
+    plan: BacktestPlan
+    models: Mapping[str, Model]
+    realised: Design
+    projection: Model | None = None
+    answers: Mapping[str, Answers] = field(default_factory=dict)
+
+    def run(self, entry: ModelEntry, conditioning: str, origin: pd.Timestamp, full: Design) -> Cell | None:
+        """One cell by itself; None if the model is not asked here."""
+        (cell,) = settle(self, list(Replay(self).drafts(origin, full, [(entry, conditioning)])))
+        return None if cell.status == NOT_ASKED else cell
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Draft:
+    """A cell before it is scored; ``uniform`` (h, K) from its own generator breaks ties."""
+
+    cell: Cell
+    forecast: PredictiveDistribution | None = None
+    uniform: Array | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that the draws hold until they are scored."""
+        return self.forecast.values.nbytes if self.forecast else 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Fit:
+    """A fit at an origin, or why there is none."""
+
+    origin: pd.Timestamp
+    fitted: FittedModel | None
+    error: Exception | None = None
+
+
+class _Here:
+    """A design at one origin. Each part of it that models see is cut once."""
+
+    def __init__(self, runner: CellRunner, origin: pd.Timestamp, full: Design) -> None:
+        self.origin, self.full, self._runner = origin, full, runner
+        self.known = weeks_known(full, first_row(full.targets.index, runner.plan.window))
+        self._parts: dict[tuple[tuple[str, ...], tuple[str, ...]], Design] = {}
+        self._futures: dict[int, pd.DatetimeIndex] = {}
+        self.ensembles: dict[tuple[str, ...], Scenario | None] = {}
+
+    def future(self, weeks: int) -> pd.DatetimeIndex:
+        """The first reserve weeks after the last one over."""
+        if weeks not in self._futures:
+            self._futures[weeks] = self.full.future(weeks)
+        return self._futures[weeks]
+
+    def part(self, targets: tuple[str, ...], features: tuple[str, ...]) -> Design:
+        """The columns that a model wants to see."""
+        key = (targets, features)
+        if key not in self._parts:
+            self._parts[key] = sub_design(self._with_answers(features), targets, features, self._runner.plan)
+        return self._parts[key]
+
+    def answer(self, name: str) -> Array:
+        """(T,) what another model had said by each week and by now."""
+        return self._runner.answers[name].column(pd.DatetimeIndex(self.full.targets.index), self.origin)
+
+    def _with_answers(self, features: tuple[str, ...]) -> Design:
+        names = [name for name in features if name in self._runner.answers]
+        if not names:
+            return self.full
+        ahead = np.full(len(self.full.features) - len(self.full.targets), np.nan)
+        columns = {name: np.concatenate([self.answer(name), ahead]) for name in names}
+        units = {name: self._runner.answers[name].unit for name in names}
+        return replace(self.full, features=self.full.features.assign(**columns), units={**self.full.units, **units})
+
+
+class Replay:
+    """Models at consecutive origins.
+
+    A fit does not depend on the conditioning and is made once an origin; an updatable model takes in the
+    rows since the last origin instead. Cells do not depend on which others run here, or when.
+    """
+
+    def __init__(self, runner: CellRunner) -> None:
+        self.runner = runner
+        self._fits: dict[tuple[str, tuple[str, ...]], _Fit] = {}
+        self._candidates: dict[tuple[str, str], tuple[str, ...]] = {}
+        self._namings: dict[tuple[str, tuple[str, ...], str], tuple[str, str]] = {}
+
+    def drafts(self, origin: pd.Timestamp, full: Design, asked: Iterable[Pair]) -> Iterator[Draft]:
+        """One draft a model and conditioning.
+
+        Parameters
+        ----------
+        full : design at the origin with everything that some model wants to see, built ahead to the last horizon
+        """
+        here = _Here(self.runner, origin, full)
+        for entry, conditioning in asked:
+            targets = self._asked(here, entry, conditioning)
+            if targets:
+                yield self._draft(here, entry, conditioning, targets)
+            else:
+                yield not_asked(entry, conditioning, origin)
+
+    def _draft(self, here: _Here, entry: ModelEntry, conditioning: str, targets: tuple[str, ...]) -> Draft:
+        model, plan, started = self.runner.models[entry.label], self.runner.plan, perf_counter()
+        try:
+            design, weeks, scenario = here.part(targets, model.features), max(plan.horizons), None
+            if conditioning != "none":
+                scenario = self._scenario(here, model.needs, design, conditioning)
+                if scenario is None:
+                    return not_asked(entry, conditioning, here.origin)
+                weeks = int((scenario.periods > design.targets.index[-1]).sum())
+            fitted = self._fitted(here.origin, entry, model, design, targets)
+            rng, periods = self._rng(entry, targets, conditioning, here.origin), here.future(weeks)
+            forecast = fitted.predict(periods, scenario=scenario, n_draws=plan.n_draws, rng=rng)
+            _expect(forecast, targets, periods, plan.n_draws)
+        except Exception as error:  # noqa: BLE001  a cell that fails for any reason is a result, kept and shown
+            told, seconds = _told(error), perf_counter() - started
+            return Draft(Cell(entry.label, conditioning, here.origin, *told, seconds, targets))
+        seconds = perf_counter() - started
+        cell = Cell(entry.label, conditioning, here.origin, seconds=seconds, targets=targets, periods=periods)
+        return Draft(cell, forecast, rng.random((sum(h <= weeks for h in plan.horizons), len(targets))))
+
+    def _asked(self, here: _Here, entry: ModelEntry, conditioning: str) -> tuple[str, ...]:
+        """Targets that a model is asked for; none where it lacks history of what other models said."""
+        model, plan, key = self.runner.models[entry.label], self.runner.plan, (entry.label, conditioning)
+        if key not in self._candidates:
+            useless = conditioning != "none" and not model.needs
+            self._candidates[key] = () if useless else candidates(plan, model, conditioning)
+        answers = [name for name in model.features if name in self.runner.answers] if entry.inputs_from else ()
+        said = {name: int(np.isfinite(here.answer(name)).sum()) for name in answers}
+        if len(long_enough(plan, tuple(said), said)) < len(said):
+            return ()
+        return long_enough(plan, self._candidates[key], here.known)
+
+    def _rng(
+        self, entry: ModelEntry, targets: tuple[str, ...], conditioning: str, origin: pd.Timestamp | None
+    ) -> np.random.Generator:
+        key = (entry.label, targets, conditioning)
+        if key not in self._namings:
+            self._namings[key] = cell_naming(entry, targets, conditioning)
+        return cell_rng(self.runner.plan.seed, words_of(self._namings[key], origin))
+
+    # ----------------------------------------------------------------- fits
+
+    def _fitted(
+        self, origin: pd.Timestamp, entry: ModelEntry, model: Model, design: Design, targets: tuple[str, ...]
+    ) -> FittedModel:
+        """The fit of this origin: made before, brought up to date, or made now. Raises what stopped it."""
+        key = (entry.label, targets)
+        fit = self._fits.get(key)
+        if fit is None or fit.origin != origin:
+            self._fits[key] = fit = self._fit(origin, entry, model, design, targets, before=fit)
+        if fit.fitted is None:
+            raise fit.error or ModelError("no fit")
+        return fit.fitted
+
+    def _fit(
+        self,
+        origin: pd.Timestamp,
+        entry: ModelEntry,
+        model: Model,
+        design: Design,
+        targets: tuple[str, ...],
+        before: _Fit | None,
+    ) -> _Fit:
+        updatable = is_updatable(model)
+        try:
+            if updatable and before is not None and isinstance(before.fitted, Updatable):
+                return _Fit(origin, before.fitted.update(design))
+            rng = self._rng(entry, targets, "fit", None if updatable else origin)
+            return _Fit(origin, model.fit(design, rng=rng))
+        except Exception as error:  # noqa: BLE001  raised again for every cell that wants this fit
+            return _Fit(origin, None, error)
+
+    # ----------------------------------------------------------------- scenarios
+
+    def _scenario(self, here: _Here, needs: tuple[str, ...], design: Design, conditioning: str) -> Scenario | None:
+        if conditioning == "realised":
+            return realised_scenario(needs, design, self.runner.realised, max(self.runner.plan.horizons))
+        if needs not in here.ensembles:
+            here.ensembles[needs] = self._projected(here, needs)
+        return here.ensembles[needs]
+
+    def _projected(self, here: _Here, needs: tuple[str, ...]) -> Scenario | None:
+        """An ensemble of what is needed, drawn at this origin; None where its history is too short.
+
+        The projecting model is shown what it projects as its targets, up to the last week in which all of them
+        are known, so that its forecast begins with the first week that is missing. All models that need the
+        same are given the same ensemble.
+
+        Raises
+        ------
+        ForecastError : the projecting model fails
+        """
+        model, entry, plan, full = self.runner.projection, self.runner.plan.projection, self.runner.plan, here.full
+        last = last_complete_week(needs, full)
+        if model is None or entry is None or last is None:
+            return None
+        cut = replace(full, targets=full.features.iloc[: last + 1][list(needs)])
+        if len(long_enough(plan, needs, weeks_known(cut, first_row(cut.targets.index, plan.window)))) < len(needs):
+            return None
+        periods = cut.future(len(full.targets) - last - 1 + max(plan.horizons))
+        design = sub_design(cut, needs, model.features, plan)
+        try:
+            fitted = self._fitted(here.origin, entry, model, design, needs)
+            rng = self._rng(entry, needs, "projected", here.origin)
+            forecast = fitted.predict(periods, n_draws=plan.n_draws, rng=rng)
+        except ForecastError as error:
+            raise type(error)(f"projection by {entry.name!r}: {error}") from error
+        _expect(forecast, needs, periods, plan.n_draws)
+        return Scenario("projected", forecast.values, periods, needs)
+
+
+def not_asked(entry: ModelEntry, conditioning: str, origin: pd.Timestamp) -> Draft:
+    """A cell that is none: no target is known for long enough, or the conditioning makes no difference."""
+    return Draft(Cell(entry.label, conditioning, origin, NOT_ASKED))
+
+
+def _expect(forecast: PredictiveDistribution, targets: tuple[str, ...], periods: pd.DatetimeIndex, n: int) -> None:
+    right_weeks = forecast.periods is periods or periods.equals(pd.DatetimeIndex(forecast.periods))
+    if forecast.targets != targets or len(forecast.values) != n or not right_weeks:
+        raise ModelError(
+            f"{len(forecast.values)} draws of {forecast.targets} for {len(forecast.periods)} weeks came back; "
+            f"{n} draws of {targets} for the {len(periods)} weeks from {periods[0]:%Y-%m-%d} were asked for."
+        )
+
+
+def _told(error: Exception) -> tuple[str, str, str]:
+    """Status, reason and, where the error was not raised on purpose, the calls that led to it."""
+    if isinstance(error, NeedsScenarioError):
+        return "refused", str(error), ""
+    reason = f"{type(error).__name__}: {error}"
+    if isinstance(error, ForecastError):
+        return "degraded" if isinstance(error, DiagnosticsError) else "failed", reason, ""
+    calls = traceback.extract_tb(error.__traceback__)[-_TRACEBACK:]
+    return (
+        "failed",
+        reason,
+        "\n".join(f"{Path(call.filename).name}:{call.lineno} in {call.name}: {call.line}" for call in calls),
+    )
+
+
+# --------------------------------------------------------------------------- scores
+
+
+def settle(runner: CellRunner, drafts: Sequence[Draft]) -> list[Cell]:
+    """Score drafts, those of one shape at once: no number depends on what is scored beside it."""
+    cells = [draft.cell for draft in drafts]
+    alike: dict[tuple[tuple[str, ...], int], list[int]] = {}
+    for i, draft in enumerate(drafts):
+        if draft.forecast is not None:
+            alike.setdefault((draft.cell.targets, len(draft.forecast.periods)), []).append(i)
+    for places in alike.values():
+        for i, cell in zip(places, _scored(runner, [drafts[i] for i in places]), strict=True):
+            cells[i] = cell
+    return cells
+
+
+def _scored(runner: CellRunner, drafts: Sequence[Draft]) -> Iterator[Cell]:
+    """Finished cells of drafts with the same targets and number of weeks."""
+    plan, targets = runner.plan, drafts[0].cell.targets
+    values = [draft.forecast.values for draft in drafts if draft.forecast]
+    C, (D, H, K) = len(values), values[0].shape
+    draws = np.empty((C, H, K, D))
+    for c, each in enumerate(values):
+        draws[c] = each.transpose(1, 2, 0)
+    draws.sort(axis=-1)
+    kept = np.concatenate([sorted_quantiles(draws, QUANTILES), draws.mean(axis=-1)[None]])  # (Q, C, H, K)
+    outcomes = _outcomes(runner.realised, drafts, targets)  # (C, H, K)
+    rows = [h - 1 for h in plan.horizons if h <= H]
+    scores = score_cells(
+        np.moveaxis(draws[:, rows].reshape(-1, K, D), -1, 0),
+        outcomes[:, rows].reshape(-1, K),
+        np.array([plan.step_of(target) for target in targets]),
+        uniform=np.concatenate([draft.uniform for draft in drafts if draft.uniform is not None]),
+    )
+    for c, draft in enumerate(drafts):
+        mine = slice(c * len(rows), (c + 1) * len(rows))
+        yield replace(
+            draft.cell,
+            quantiles=kept[:, c].copy(),
+            outcomes=outcomes[c],
+            scores={name: array[mine] for name, array in scores.items()},
+            content=hashlib.sha256(np.ascontiguousarray(values[c])).hexdigest(),
+        )
+
+
+def sorted_quantiles(draws: Array, probs: Sequence[float]) -> Array:
+    """(Q, ...) quantiles of rising draws (..., D), as ``np.quantile`` defines them."""
+    position = np.asarray(probs) * (draws.shape[-1] - 1)
+    left = position.astype(np.intp)
+    low, high = draws[..., left], draws[..., np.minimum(left + 1, draws.shape[-1] - 1)]
+    weight = position - left
+    # From the nearer end, so that neighbouring quantiles never cross by a rounding error.
+    from_low, from_high = low + (high - low) * weight, high - (high - low) * (1 - weight)
+    return np.moveaxis(np.where(weight < 0.5, from_low, from_high), -1, 0)
+
+
+def _outcomes(realised: Design, drafts: Sequence[Draft], targets: tuple[str, ...]) -> Array:
+    """(C, H, K) what happened in the consecutive weeks of each draft, missing where unknown."""
+    known = realised.targets.loc[:, list(targets)].to_numpy(dtype=float)
+    first = realised.targets.index[0].to_datetime64()
+    starts = np.array([draft.cell.periods[0].to_datetime64() for draft in drafts if draft.cell.periods is not None])
+    weeks = len(drafts[0].cell.periods) if drafts[0].cell.periods is not None else 0
+    row = ((starts - first) // np.timedelta64(7, "D"))[:, None] + np.arange(weeks)
+    inside = (row >= 0) & (row < len(known))
+    return np.where(inside[..., None], known[np.where(inside, row, 0)], np.nan)
