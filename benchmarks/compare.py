@@ -27,7 +27,7 @@ import pandas as pd
 
 from forecast.backtest.plan import read_plan
 from forecast.backtest.result import BacktestResult
-from forecast.backtest.run import run_backtest
+from forecast.backtest.run import load_vintages, run_backtest
 from forecast.data.store import import_directory
 from forecast.errors import ForecastError, UsageError
 from forecast.evaluation.comparison import SERIES
@@ -159,8 +159,9 @@ def markdown(name: str, result: BacktestResult, now: Accepted, before: Accepted 
         return "\n\n".join([f"## {name}: first scores", _about(result), _all_scores(compare(now, now))])
     found = compare(now, before)
     new = int(found.scores["reference"].isna().sum())
-    unchanged = len(found.scores) - len(found.worse) - len(found.better) - new
-    counts = f"{len(found.worse)} worse, {len(found.better)} better, {max(unchanged, 0)} unchanged"
+    moved = pd.concat([found.worse, found.better])[SERIES].drop_duplicates()
+    unchanged = before.scorecard.table[SERIES].drop_duplicates().merge(moved, how="left", indicator=True)["_merge"]
+    counts = f"{len(found.worse)} worse, {len(found.better)} better, {(unchanged == 'left_only').sum()} unchanged"
     counts += f", {new} new" if new else ""
     units = before.scorecard.table.groupby("target")["unit"].first().to_dict()
     parts = [
@@ -247,7 +248,9 @@ def check(plan: Path, *, accept: bool) -> tuple[str, int]:
             f"{plan}: nothing accepted yet. Look at its scores and accept them with: "
             f"python benchmarks/compare.py --plan {plan} --accept"
         )
-    result = run_backtest(asked, run_id=f"compare-{plan.stem}".lower())
+    vintages = load_vintages(asked)[0]
+    with temporary_home():  # cells of an earlier run must not stand in for this one's
+        result = run_backtest(asked, vintages=vintages)
     now = accepted_of(result)
     before = read_reference(path) if path.exists() else None
     text = markdown(plan.stem, result, now, before)
@@ -258,6 +261,20 @@ def check(plan: Path, *, accept: bool) -> tuple[str, int]:
 
 
 @contextmanager
+def temporary_home() -> Iterator[None]:
+    """A home that is forgotten."""
+    before = os.environ.get("FORECAST_HOME")
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["FORECAST_HOME"] = folder
+        try:
+            yield
+        finally:
+            del os.environ["FORECAST_HOME"]
+            if before is not None:
+                os.environ["FORECAST_HOME"] = before
+
+
+@contextmanager
 def official_data() -> Iterator[bool]:
     """Whether there is an archive to run on; a temporary one is made of the shared files if it is empty."""
     if (archive_folder() / "manifest.jsonl").exists():
@@ -265,16 +282,10 @@ def official_data() -> Iterator[bool]:
     elif not SHARED.is_dir():
         yield False
     else:
-        held = dict(os.environ)
-        with tempfile.TemporaryDirectory() as folder:
-            try:
-                os.environ["FORECAST_HOME"] = folder
-                import_directory(SHARED / "fed")
-                import_directory(SHARED / "vintages", units={"BOGMBASE": "usd_mn"})
-                yield True
-            finally:
-                os.environ.clear()
-                os.environ.update(held)
+        with temporary_home():
+            import_directory(SHARED / "fed")
+            import_directory(SHARED / "vintages", units={"BOGMBASE": "usd_mn"})
+            yield True
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

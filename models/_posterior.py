@@ -155,7 +155,7 @@ class Sampler:
         ------
         DiagnosticsError : names each parameter, its value, the threshold, and what to do
         """
-        longer = replace(self, tune=2 * self.tune, draws=2 * self.draws, target_accept=max(self.target_accept, 0.98))
+        longer = replace(self, tune=2 * self.tune, draws=2 * self.draws, target_accept=max(self.target_accept, 0.995))
         failures: list[str] = []
         for run in (self, longer):
             tree = _run(program, run, seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,11 +16,13 @@ import forecast.features  # noqa: F401  registers the features
 from forecast.backtest import run
 from forecast.backtest.cells import cell_rng, cell_words, realised_scenario
 from forecast.backtest.plan import BacktestPlan, ModelEntry, parse_plan
+from forecast.backtest.replay import sorted_quantiles
+from forecast.backtest.result import QUANTILES
 from forecast.backtest.stored import load_result
 from forecast.data.catalog import catalog
 from forecast.data.vintages import Vintages, VintageTable
-from forecast.errors import DataError, NeedsScenarioError, UnknownNameError, UsageError
-from forecast.features.feature_set import Design
+from forecast.errors import DataError, DiagnosticsError, NeedsScenarioError, UnknownNameError, UsageError
+from forecast.features.feature_set import Design, FeatureSet
 from forecast.predictive import PredictiveDistribution
 from forecast.scenario import Scenario
 
@@ -52,12 +55,15 @@ class Toy:
     features: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     fails: bool = False
+    diverges: bool = False
     sampled: bool = False
     name: str = "toy"
 
     def fit(self, design: Design, *, rng: np.random.Generator) -> FittedToy:
         if self.fails:
             raise ZeroDivisionError("on purpose")
+        if self.diverges:
+            raise DiagnosticsError("R-hat of 'kink' is 1.3")
         return FittedToy(self, design)
 
 
@@ -137,6 +143,106 @@ def test_a_failing_model_is_kept_with_its_reason_and_others_finish() -> None:
 
 
 @pytest.mark.usefixtures("toys")
+def test_an_unexpected_error_keeps_the_calls_that_led_to_it_without_naming_the_machine() -> None:
+    result = backtest(plan({"a": {}, "b": {"fails": True}}))
+    calls = result.cells.loc[result.cells["model"] == "b", "traceback"].iloc[0]
+    assert calls.splitlines()[-1].startswith("test_backtest.py:")
+    assert 'raise ZeroDivisionError("on purpose")' in calls
+    assert str(Path(__file__).parent) not in calls
+    assert (result.cells.loc[result.cells["model"] == "a", "traceback"] == "").all()
+
+
+@pytest.mark.usefixtures("toys")
+def test_a_sampler_that_does_not_converge_is_degraded_shown_and_not_scored() -> None:
+    result = backtest(plan({"a": {}, "b": {"diverges": True}}))
+    mine = result.cells[result.cells["model"] == "b"]
+    assert set(mine["status"]) == {"degraded"}
+    assert set(mine["reason"]) == {"DiagnosticsError: R-hat of 'kink' is 1.3"}
+    assert set(mine["traceback"]) == {""}, "raised on purpose"
+    assert set(result.scorecard.table["model"]) == {"a"}
+
+
+class _Fitted(list[str]):
+    """Names of the models that were fitted, in order."""
+
+
+FITTED = _Fitted()
+
+
+@dataclass(frozen=True, slots=True)
+class Counted(Toy):
+    def fit(self, design: Design, *, rng: np.random.Generator) -> FittedToy:
+        FITTED.append(f"{self.name} {design.targets.index[-1]:%Y-%m-%d} {rng.random()}")
+        return Toy.fit(self, design, rng=rng)
+
+
+def test_a_fit_is_shared_by_the_conditionings_of_an_origin(toys: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "create", lambda name, options, where: Counted(name=name, **options))
+    needy = {"needs": ("reserve_ratio",), "features": ("reserve_ratio",), "targets": ("effr_iorb",)}
+    both = plan({"b": needy}, conditioning=("none", "realised"), benchmark="b", targets=("effr_iorb",))
+    FITTED.clear()
+    shared = backtest(both)
+    once = list(FITTED)
+    assert len(once) == len(set(once)) == 13
+    assert len(shared.cells) == 26
+    FITTED.clear()
+    alone = backtest(replace(both, conditioning=("realised",)))
+    assert once == FITTED, "the generator of a fit does not know the conditionings"
+    columns = ["origin", "status", "content"]
+    of_both = shared.cells.loc[shared.cells["conditioning"] == "realised", columns].reset_index(drop=True)
+    pd.testing.assert_frame_equal(of_both, alone.cells[columns])
+
+
+@dataclass(frozen=True, slots=True)
+class Stubborn(Toy):
+    """Draws fewer weeks than it is asked for."""
+
+    def fit(self, design: Design, *, rng: np.random.Generator) -> Any:
+        return _Stubborn(self, design)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stubborn(FittedToy):
+    def predict(self, periods: pd.DatetimeIndex, **options: Any) -> PredictiveDistribution:
+        return FittedToy.predict(self, periods[:-1], **options)
+
+
+def test_an_answer_to_another_question_is_a_failure(toys: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    created = {"a": Toy(name="a"), "b": Stubborn(name="b")}
+    monkeypatch.setattr(run, "create", lambda name, options, where: created[name])
+    cells = backtest(plan({"a": {}, "b": {}})).cells
+    reasons = cells.loc[cells["model"] == "b", "reason"].unique()
+    assert len(reasons) == 13
+    assert all("for 3 weeks came back" in reason and "for the 4 weeks from" in reason for reason in reasons)
+
+
+@dataclass(frozen=True, slots=True)
+class Vandal(Toy):
+    """Tries to write into the design that it shares with others."""
+
+    def fit(self, design: Design, *, rng: np.random.Generator) -> FittedToy:
+        design.targets.iloc[-1, 0] = 1e6
+        return Toy.fit(self, design, rng=rng)
+
+
+def test_a_model_cannot_change_what_the_next_one_sees(toys: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = backtest(plan({"b": {}}, benchmark="b"))
+    created = {"a": Vandal(name="a"), "b": Toy(name="b")}
+    monkeypatch.setattr(run, "create", lambda name, options, where: created[name])
+    together = backtest(plan({"a": {}, "b": {}}, benchmark="b")).cells.set_index("model")
+    assert set(together.loc["a", "status"]) == {"failed"}
+    assert list(together.loc["b", "content"]) == list(alone.cells["content"])
+
+
+@pytest.mark.usefixtures("toys")
+def test_origins_before_any_target_is_known_are_not_asked() -> None:
+    early = tuple(pd.date_range("2015-12-03 17:00", "2019-03-30", freq="91D", tz="America/New_York"))
+    cells = backtest(plan({"a": {}}, origins=early)).cells
+    assert cells["origin"].min() > pd.Timestamp("2017-01-01", tz="America/New_York")
+    assert set(cells["status"]) == {"ok"}
+
+
+@pytest.mark.usefixtures("toys")
 def test_a_target_short_of_history_is_not_asked() -> None:
     result = backtest(plan({"a": {}}, minimum_history={"default": 52, "reserve_ratio": 156}))
     table = result.scorecard.table
@@ -166,8 +272,33 @@ def test_scores_do_not_depend_on_workers_or_on_the_company_a_model_keeps() -> No
     together = backtest(plan({"z": {}, "a": {}}))
     mine = together.scorecard.table.query("model == 'a'").reset_index(drop=True)
     pd.testing.assert_frame_equal(alone.scorecard.table, mine, check_exact=True)
-    parallel = run.run_backtest(plan({"a": {}}), vintages=vintages(), workers=2)
+    parallel = run.run_backtest(plan({"a": {}}), vintages=vintages(), workers=2, run_id="parallel")
     assert parallel.about["content"] == alone.about["content"]
+
+
+@pytest.mark.parametrize("n_draws", [2, 7, 50])
+def test_kept_quantiles_are_those_of_numpy(n_draws: int) -> None:
+    draws = np.sort(np.random.default_rng(1).standard_t(2, (3, 4, n_draws)), axis=-1)
+    mine = sorted_quantiles(draws, QUANTILES)
+    np.testing.assert_allclose(mine, np.quantile(draws, QUANTILES, axis=-1), rtol=1e-14, atol=1e-15)
+    assert (np.diff(mine, axis=0) >= 0).all()
+
+
+@pytest.mark.usefixtures("toys")
+def test_kept_quantiles_mean_and_content_are_those_of_the_draws() -> None:
+    asked, known = plan({"a": {}}), vintages()
+    result = run.run_backtest(asked, vintages=known, workers=1)
+    origin = asked.origins[3]
+    design = FeatureSet(asked.targets).build(known.as_of(origin), ahead=4)
+    rng = cell_rng(1, cell_words(asked.models[0], asked.targets, "none", origin))
+    draws = FittedToy(Toy(), design).predict(design.future(4), n_draws=50, rng=rng).values
+    cell = result.cells[result.cells["origin"] == origin].iloc[0]
+    assert cell["content"] == hashlib.sha256(np.ascontiguousarray(draws).tobytes()).hexdigest()
+    rows = result.forecasts[result.forecasts["origin"] == origin]
+    for k, target in enumerate(asked.targets):
+        mine = rows[rows["target"] == target]
+        np.testing.assert_allclose(mine["mean"], draws[:, :, k].mean(axis=0), rtol=1e-13)
+        np.testing.assert_allclose(mine["q05"], np.quantile(draws[:, :, k], 0.05, axis=0), rtol=1e-13)
 
 
 @pytest.mark.usefixtures("toys")
@@ -221,11 +352,15 @@ def test_the_keyed_randomness_has_a_stored_value() -> None:
     assert words == STORED_WORDS
     assert int(cell_rng(1, words).integers(2**63)) == STORED_DRAW
     assert words != cell_words(ModelEntry("label", "ar", {"lags": 5}), ("effr_iorb",), "none", origin)
+    fit = cell_words(ModelEntry("label", "ar", {"lags": 4}), ("effr_iorb",), "fit", origin)
+    assert fit == STORED_FIT_WORDS
+    assert fit != cell_words(ModelEntry("label", "ar", {"lags": 4}), ("effr_iorb",), "fit", None)
     utc = origin.tz_convert("UTC")
     assert words == cell_words(ModelEntry("label", "ar", {"lags": 4}), ("effr_iorb",), "none", utc)
 
 
 STORED_WORDS = (3117663043, 2930053457, 324564795, 3440979066)
+STORED_FIT_WORDS = (176202937, 3102588423, 3703969236, 3619740238)
 STORED_DRAW = 2717690857548953088
 
 

@@ -78,6 +78,7 @@ def rerun(
 ) -> Callable[..., int]:
     """Accept the true run, then compare a changed one with it; returns the exit code."""
     monkeypatch.setattr(compare, "REFERENCE", tmp_path)
+    monkeypatch.setattr(compare, "load_vintages", lambda _: (None, {}))
 
     def run(change: Change | None = None, *options: str, accepted: bool = True) -> int:
         monkeypatch.setattr(compare, "run_backtest", lambda *_, **__: result)

@@ -146,10 +146,13 @@ def test_the_future_is_invisible(poison: Callable[[Array], Array], cut: int) -> 
     same(known, expanding_least_squares(X, Y, 10), cut)
 
 
-@pytest.mark.parametrize("cut", [15, 40, 91, 150])
-def test_a_sample_cut_earlier_is_the_answer_of_then(cut: int) -> None:
-    X, y = regression(9)
-    same(expanding_least_squares(X, y, 10), expanding_least_squares(X[:cut], y[:cut], 10), cut)
+@pytest.mark.parametrize("k", [2, 4, 12])
+@pytest.mark.parametrize("m", [0, 3])
+def test_a_sample_cut_earlier_is_the_answer_of_then(k: int, m: int) -> None:
+    X, y = regression(9, k=k, m=m)
+    whole = expanding_least_squares(X, y, 30)
+    for cut in range(31, 200, 4):
+        same(whole, expanding_least_squares(X[:cut], y[:cut], 30), cut)
 
 
 # --------------------------------------------------------------------------- accuracy
@@ -228,8 +231,10 @@ def test_changing_units_or_order_of_columns_changes_nothing_else(
 @settings(max_examples=40, deadline=None)
 @given(seeds)
 def test_squares_never_fall_as_rows_are_added(seed: int) -> None:
-    fit = expanding_least_squares(*regression(seed, T=80), 4)
-    assert (np.diff(fit.rss[4:]) > -1e-12 * fit.rss[-1]).all()
+    X, y = regression(seed, T=80)
+    rss = expanding_least_squares(X, y, 4).rss
+    assert (np.diff(rss[4:]) > -1e-12 * rss[-1]).all()
+    assert (expanding_least_squares(X, X @ np.ones(4), 4).rss[4:] >= 0).all()
 
 
 def test_memory_is_that_of_the_answer_and_one_block() -> None:

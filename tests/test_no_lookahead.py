@@ -7,8 +7,10 @@ series that it does not simulate, so that every feature has values. The exhausti
 from __future__ import annotations
 
 import hashlib
+import sys
 from dataclasses import dataclass, replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,11 +20,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import forecast.features  # noqa: F401  registers the features
-from forecast.backtest.replay import CellRunner
 from forecast.backtest.plan import BacktestPlan, ModelEntry
+from forecast.backtest.replay import CellRunner
+from forecast.backtest.run import run_backtest
 from forecast.calendar import NEW_YORK
 from forecast.checks.forecasts import check_model, draws_of
-from forecast.checks.lookahead import POISONS, Poison, check_features, check_pipeline, eves
+from forecast.checks.lookahead import (
+    POISONS,
+    Poison,
+    check_features,
+    check_pipeline,
+    check_truncation,
+    eves,
+    poison,
+)
+from forecast.checks.past_rows import check_past_rows, computed
 from forecast.data.catalog import SeriesSpec, catalog
 from forecast.data.synthetic import Economy, simulate
 from forecast.data.vintages import Vintages, VintageTable
@@ -55,6 +67,7 @@ def model(label: str) -> Model:
     return create(name, options)
 
 
+THREE: tuple[Poison, ...] = ("missing", "huge", "permuted")
 SAMPLED = tuple(name for name in registered() if create(name).sampled)
 QUICK = (*(name for name in registered() if name not in SAMPLED), *VARIANTS)
 
@@ -74,6 +87,15 @@ def _made_up(spec: SeriesSpec) -> VintageTable:
     periods = pd.date_range("2006-01-01", "2025-01-01", freq=offset, unit="us")
     walk = np.random.default_rng(len(spec.name)).normal(size=len(periods)).cumsum()
     return VintageTable(spec.name, pd.Timestamp("2025-07-01"), periods.to_numpy(), 10_000 + 10 * walk)
+
+
+@cache
+def unrevised() -> Vintages:
+    """Only the newest value of each period, at the time of its first release: truncation speaks of these."""
+    rows = economy().observations.sort_values(["series", "period", "released"])
+    newest = rows.groupby(["series", "period"], observed=True)["value"].transform("last")
+    once = rows.assign(value=newest).drop_duplicates(["series", "period"])
+    return Vintages(once.reset_index(drop=True), catalog())
 
 
 @cache
@@ -165,6 +187,124 @@ def test_no_draw_of_a_sampled_model_sees_the_future(label: str) -> None:
     where = eves(vintages, 5, after=FIRST, before=LAST)
     leaks = check_model(asked, TARGETS, vintages, where, hows=["missing", "huge", "permuted"], n_draws=50)
     assert leaks == []
+
+
+# -------------------------------------------------------------- many origins, counted
+
+
+def mixed_origins(vintages: Vintages, n: int) -> list[pd.Timestamp]:
+    """Half at the hour of the weekly plans, half a second before something is released."""
+    thursdays = pd.date_range("2016-01-07 17:00", "2025-03-27 17:00", freq="W-THU", tz=NEW_YORK)
+    chosen = np.random.default_rng(3).choice(len(thursdays), n - n // 2, replace=False)
+    return sorted([*thursdays[chosen], *eves(vintages, n // 2, after=FIRST, before=LAST, seed=4)])
+
+
+def poisoned_features(n: int) -> int:
+    """Number of checks: features x origins x poisons, none of which may find anything."""
+    assert check_features(EVERYTHING, economy(), mixed_origins(economy(), n), hows=THREE) == []
+    return len(EVERYTHING.features) * n * len(THREE)
+
+
+def poisoned_models(n: int) -> int:
+    for label in QUICK:
+        vintages = read_by(model(label))
+        where = mixed_origins(vintages, n)
+        assert check_model(model(label), TARGETS, vintages, where, hows=THREE, n_draws=20) == []
+    return len(QUICK) * n * len(THREE)
+
+
+def poisoned_designs(n: int) -> int:
+    for label in SAMPLED:
+        asked = model(label)
+        vintages = read_by(asked)
+        columns = FeatureSet(asked.targets or TARGETS, asked.features)
+        assert check_features(columns, vintages, mixed_origins(vintages, n), hows=THREE) == []
+    return len(SAMPLED) * n * len(THREE)
+
+
+def truncated_features(n: int) -> int:
+    where = mixed_origins(unrevised(), n)
+    assert check_truncation(EVERYTHING, unrevised(), where) == []
+    return len(EVERYTHING.features) * n
+
+
+def rows_of_the_past(n: int) -> int:
+    days = pd.date_range("2008-01-01", "2024-12-31", freq="D")
+    cuts = days[np.random.default_rng(5).choice(len(days), n, replace=False)]
+    assert check_past_rows(computed(*COMPUTED), economy(), cuts) == []
+    return len(COMPUTED) * n * 2
+
+
+def test_over_a_thousand_poisoned_features_and_models(capsys: pytest.CaptureFixture[str]) -> None:
+    counts = {
+        "poisoned features": poisoned_features(6),
+        "poisoned models": poisoned_models(4),
+        "poisoned designs of sampled models": poisoned_designs(6),
+    }
+    assert sum(counts.values()) >= 1_100
+    told(counts, capsys)
+
+
+def test_features_truncated_at_an_origin_are_those_of_the_full_sample(capsys: pytest.CaptureFixture[str]) -> None:
+    told({"truncated features": truncated_features(20)}, capsys)
+
+
+def test_rows_of_the_past_rest_on_nothing_later(capsys: pytest.CaptureFixture[str]) -> None:
+    told({"rows of the past": rows_of_the_past(8)}, capsys)
+
+
+@pytest.mark.slow
+def test_tens_of_thousands_of_poisoned_features_and_models(capsys: pytest.CaptureFixture[str]) -> None:
+    counts = {
+        "poisoned features": poisoned_features(200),
+        "poisoned models": poisoned_models(200),
+        "poisoned designs of sampled models": poisoned_designs(200),
+        "truncated features": truncated_features(200),
+        "rows of the past": rows_of_the_past(100),
+    }
+    assert sum(counts.values()) >= 24_000
+    told(counts, capsys)
+
+
+def told(counts: dict[str, int], capsys: pytest.CaptureFixture[str]) -> None:
+    with capsys.disabled():
+        sys.stdout.write(
+            f"\n{sum(counts.values()):,} checks, nothing found: {', '.join(f'{n:,} {k}' for k, n in counts.items())}\n"
+        )
+
+
+# ---------------------------------------------------------------- a whole backtest
+
+
+def test_a_backtest_says_the_same_whatever_comes_after_its_last_origin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Models that carry their state from one origin to the next, shared fits, projected paths: all in one run."""
+    monkeypatch.setenv("FORECAST_HOME", str(tmp_path))
+    targets = ("effr_iorb", "reserve_ratio")
+    entries = tuple(
+        ModelEntry(label, *(VARIANTS | CONDITIONED).get(label, (label, OPTIONS.get(label, {}))))
+        for label in (*QUICK, *CONDITIONED)
+    )
+    plan = BacktestPlan(
+        "poisoned",
+        targets,
+        entries,
+        "random_walk",
+        tuple(pd.date_range("2018-02-01 17:00", periods=3, freq="28D", tz=NEW_YORK)),
+        horizons=(1, 13),
+        conditioning=("none", "projected"),
+        projection=ModelEntry("projection", "drift"),
+        n_draws=20,
+    )
+    clean = series_of(*targets, *{name for entry in entries for name in model(entry.label).features})
+    changed = poison(clean, plan.origins[-1], "permuted", np.random.default_rng(6))
+    first, second = (
+        run_backtest(plan, vintages=vintages, workers=1, run_id=f"run-{i}").cells.drop(columns="seconds")
+        for i, vintages in enumerate((clean, changed))
+    )
+    assert (first["status"] == "ok").sum() >= 3 * len(QUICK)
+    pd.testing.assert_frame_equal(first, second)
 
 
 # ------------------------------------------------------- the check draws what a backtest draws, and can fail

@@ -22,8 +22,8 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 needs_shared = pytest.mark.skipif(not SHARED.exists(), reason="no shared data beside the project")
 
 MANIFEST = "series_id,units,as_of,file,obtained_from,checks\n"
-BASE = "date,value\n2023-10-01,5600.5\n2023-11-01,5700.25\n2023-12-01,5800.125\n"
-IN_MILLIONS = "date,value\n2023-10-01,5600500\n2023-11-01,5700250\n"
+BASE = "date,value\n2023-10-01,56.005\n2023-11-01,57.0025\n2023-12-01,58.00125\n"
+IN_MILLIONS = "date,value\n2023-10-01,56005\n2023-11-01,57002.5\n"
 
 
 def folder(path: Path, rows: str = "", **files: str) -> Path:
@@ -68,7 +68,7 @@ def base(held: Vintages) -> list[float]:
 def test_what_was_imported_comes_back(current: Path, archive: Path) -> None:
     assert counts(import_directory(current, archive=archive)) == (1, 0, 0)
     series = load_vintages(archive).final().series("monetary_base")
-    assert series.tolist() == [5600.5, 5700.25, 5800.125]
+    assert series.tolist() == [56.005, 57.0025, 58.00125]
     assert pd.DatetimeIndex(series.index).strftime("%Y-%m-%d").tolist() == ["2023-10-01", "2023-11-01", "2023-12-01"]
 
 
@@ -103,7 +103,7 @@ def test_a_line_says_everything_about_a_vintage(tmp_path: Path, archive: Path) -
 
 def test_empty_cells_survive_as_deletions(tmp_path: Path, archive: Path, current: Path) -> None:
     import_directory(
-        older(tmp_path, "date,value\n2023-10-01,5600.5\n2023-11-01,5699\n", "USD billions"), archive=archive
+        older(tmp_path, "date,value\n2023-10-01,56.005\n2023-11-01,56.99\n", "USD billions"), archive=archive
     )
     gone = folder(
         tmp_path / "gone", "BOGMBASE,USD billions,2026-08-01,,,\n", BOGMBASE="date,value\n2023-10-01,.\n2023-11-01,1\n"
@@ -115,11 +115,11 @@ def test_empty_cells_survive_as_deletions(tmp_path: Path, archive: Path, current
 def test_vintages_of_one_series_are_combined(tmp_path: Path, archive: Path, current: Path) -> None:
     import_directory(current, archive=archive)
     import_directory(
-        older(tmp_path, "date,value\n2023-10-01,5600.5\n2023-11-01,5699\n", "USD billions"), archive=archive
+        older(tmp_path, "date,value\n2023-10-01,56.005\n2023-11-01,56.99\n", "USD billions"), archive=archive
     )
     held = load_vintages(archive)
-    assert held.first_release().series("monetary_base").tolist() == [5600.5, 5699.0, 5800.125]
-    assert base(held) == [5600.5, 5700.25, 5800.125]
+    assert held.first_release().series("monetary_base").tolist() == [56.005, 56.99, 58.00125]
+    assert base(held) == [56.005, 57.0025, 58.00125]
     assert held.single_vintage() == ()
 
 
@@ -151,11 +151,11 @@ def test_another_file_of_the_same_day_is_refused_and_the_first_stays(
     tmp_path: Path, archive: Path, current: Path
 ) -> None:
     import_directory(current, archive=archive)
-    other = folder(tmp_path / "other", "BOGMBASE,USD billions,2026-07-02,,,\n", BOGMBASE=BASE.replace("5600.5", "5601"))
+    other = folder(tmp_path / "other", "BOGMBASE,USD billions,2026-07-02,,,\n", BOGMBASE=BASE.replace("56.005", "56.01"))
     report = import_directory(other, archive=archive)
     assert counts(report) == (0, 0, 1)
     assert "already holds another file of BOGMBASE as of 2026-07-02" in report.refused[0].reason
-    assert base(load_vintages(archive))[0] == 5600.5
+    assert base(load_vintages(archive))[0] == 56.005
 
 
 # ---- units
@@ -176,10 +176,10 @@ def test_an_unstated_unit_that_is_off_by_a_thousand_is_refused_with_the_remedy(
 def test_the_remedy_works_and_need_not_be_repeated(tmp_path: Path, archive: Path, current: Path) -> None:
     import_directory(current, archive=archive)
     assert counts(import_directory(older(tmp_path), archive=archive, units={"BOGMBASE": "usd_mn"})) == (1, 0, 0)
-    assert base(load_vintages(archive)) == [5600.5, 5700.25, 5800.125]
+    assert base(load_vintages(archive)) == [56.005, 57.0025, 58.00125]
     assert counts(import_directory(older(tmp_path), archive=archive, units={"BOGMBASE": "usd_mn"})) == (0, 1, 0)
     assert counts(import_directory(older(tmp_path), archive=archive)) == (0, 1, 0)
-    assert base(load_vintages(archive)) == [5600.5, 5700.25, 5800.125]
+    assert base(load_vintages(archive)) == [56.005, 57.0025, 58.00125]
 
 
 def test_a_stated_unit_that_is_wrong_by_a_thousand_is_refused_too(tmp_path: Path, archive: Path, current: Path) -> None:
@@ -197,7 +197,7 @@ def test_a_wrong_first_assumption_can_be_put_right(tmp_path: Path, archive: Path
     assert "If that vintage is the wrong one" in refused.refused[0].reason
     assert counts(import_directory(older(tmp_path), archive=archive, units={"BOGMBASE": "usd_mn"})) == (1, 0, 0)
     assert counts(import_directory(current, archive=archive)) == (1, 0, 0)
-    assert base(load_vintages(archive)) == [5600.5, 5700.25, 5800.125]
+    assert base(load_vintages(archive)) == [56.005, 57.0025, 58.00125]
     assert len(entries(archive)) == 2
     assert len((archive / "manifest.jsonl").read_text(encoding="utf-8").splitlines()) == 3
 
@@ -285,7 +285,7 @@ def test_provenance_tells_copies_and_constructions_from_downloads(tmp_path: Path
         "WLRRAFOIAL_DERIVED,USD millions,2026-07-30,,(derived):a - b,\n"
         "IOER,percent,2021-07-29,,implementation notes [STEP-CODED],\n"
     )
-    weeks = "date,value\n2025-06-18,1000\n2025-06-25,2000\n"
+    weeks = "date,value\n2025-06-18,1000000\n2025-06-25,2000000\n"
     files = {"WRESBAL": weeks, "WCURCIR": weeks, "WLRRAFOIAL_DERIVED": weeks, "IOER": "date,value\n2021-07-28,0.15\n"}
     import_directory(folder(tmp_path / "in", rows, **files), archive=archive)
     table = provenance(archive).set_index("name")

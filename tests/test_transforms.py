@@ -222,7 +222,7 @@ def test_nothing_is_known_before_the_first_release() -> None:
     ("name", "first", "freq", "released", "days"),
     [
         ("cpi", "2019-01-01", "MS", "2019-05-15 08:30", 120),
-        ("gdp", "2019-01-01", "QS", "2020-01-30 08:30", 200),
+        ("gdp", "2019-01-01", "QS", "2020-01-31 08:30", 200),
         ("bank_assets", "2019-01-02", "7D", "2019-02-01 16:15", 45),
     ],
 )
@@ -237,7 +237,7 @@ def test_a_value_is_not_carried_forward_for_ever(name: str, first: str, freq: st
 
 
 def test_a_series_that_is_always_late_is_carried_all_the_same() -> None:
-    dated = by_day(pd.date_range("2019-01-01", periods=24, freq="MS"), np.zeros(24))  # dated a year later
+    dated = by_day(pd.date_range("2018-01-01", periods=24, freq="MS"), np.zeros(24))  # dated 20 months later
     known = transforms.as_known(
         panel("2021-05-06 17:00", "recession", dated), "recession", wednesdays("2020-06-03", 40)
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -11,12 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# One thread a library, before NumPy is imported: a loop of small solves is slower with four.
-for _library in ("OMP", "OPENBLAS", "MKL"):
-    os.environ.setdefault(f"{_library}_NUM_THREADS", "1")
-
 import pandas as pd
 import pytest
+from threadpoolctl import threadpool_limits
 
 import forecast.features  # noqa: F401  features register on import
 from forecast.data.synthetic import Economy, simulate
@@ -65,8 +61,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         promise = f" (target {line['target']}: {kept})" if line["target"] else ""
         terminalreporter.write_line(f"{line['what']}: {line['measured']:.4g} {line['unit']}{promise}")
         for name, theirs in line["peers"].items():
-            said = theirs if isinstance(theirs, str) else f"{theirs:.4g} {line['unit']}, {theirs / line['measured']:.3g}x"
-            terminalreporter.write_line(f"    {name}: {said}")
+            ratio = "" if isinstance(theirs, str) else f" {line['unit']}, {theirs / line['measured']:.3g} times ours"
+            terminalreporter.write_line(f"    {name}: {theirs if isinstance(theirs, str) else f'{theirs:.4g}'}{ratio}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,8 +119,8 @@ def peers(task: Task) -> Peers:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _temporary_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Stored runs go where they are forgotten."""
-    with pytest.MonkeyPatch.context() as patch:
+def _quiet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Stored runs go where they are forgotten; one thread for linear algebra, as for the peers."""
+    with threadpool_limits(1), pytest.MonkeyPatch.context() as patch:
         patch.setenv("FORECAST_HOME", str(tmp_path_factory.mktemp("home")))
         yield

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -26,52 +26,59 @@ from forecast.evaluation.scorecard import Scorecard
 
 def scorecard(runner: CellRunner, cells: Sequence[Cell]) -> Scorecard:
     """Scores at the plan's horizons, one row a model x conditioning x target x origin x horizon."""
-    rows = []
-    for cell in _good(cells):
+    good = list(_good(cells))
+    names = ("outcome", *(good[0].score_names if good else ()))
+    blocks = []
+    for cell in good:
         at = np.array([h for h in runner.plan.horizons if h <= len(cell.periods)])
         for k, target in enumerate(cell.targets):
-            scores = {name: values[:, k] for name, values in cell.scores.items()}
-            rows.append((cell, target, at, {"outcome": cell.outcomes[at - 1, k], **scores}))
-    return Scorecard(_long_table(runner, rows))
+            blocks.append(_Block(cell, target, at, np.vstack([cell.outcomes[at - 1, k], cell.scores[:, :, k]])))
+    return Scorecard(_long_table(runner, blocks, names))
 
 
 def forecast_table(runner: CellRunner, cells: Sequence[Cell]) -> pd.DataFrame:
     """Kept quantiles of every week up to the last horizon."""
-    names = [quantile_column(prob) for prob in QUANTILES] + ["mean"]
-    rows = []
+    names = ("outcome", *map(quantile_column, QUANTILES), "mean")
+    blocks = []
     for cell in _good(cells):
         at = np.arange(1, len(cell.periods) + 1)
         for k, target in enumerate(cell.targets):
-            quantiles = dict(zip(names, cell.quantiles[:, :, k], strict=True))
-            rows.append((cell, target, at, {"outcome": cell.outcomes[:, k], **quantiles}))
-    return _long_table(runner, rows)
+            blocks.append(_Block(cell, target, at, np.vstack([cell.outcomes[:, k], cell.quantiles[:, :, k]])))
+    return _long_table(runner, blocks, names)
 
 
-def _long_table(
-    runner: CellRunner, rows: Sequence[tuple[Any, str, NDArray[np.int64], dict[str, NDArray[np.float64]]]]
-) -> pd.DataFrame:
-    """Stack (cell, target, horizons, columns); a frame a cell would cost more than most models."""
-    if not rows:
+class _Block(NamedTuple):
+    """Rows of one cell and target: ``values`` (C, h) by column and horizon ``at``."""
+
+    cell: Any
+    target: str
+    at: NDArray[np.int64]
+    values: NDArray[np.float64]
+
+
+def _long_table(runner: CellRunner, blocks: Sequence[_Block], names: Sequence[str]) -> pd.DataFrame:
+    """Stack blocks; a frame a cell would cost more than most models."""
+    if not blocks:
         raise DataError(
             "no cell was scored: every model was short of history or failed. "
             "Check minimum_history and origins in the plan, and see: forecast data status"
         )
-    lengths = [len(at) for _, _, at, _ in rows]
+    lengths = [len(block.at) for block in blocks]
 
     def repeated(values: Iterable[Any]) -> Any:
         return pd.Series(list(values)).repeat(lengths).reset_index(drop=True)
 
     table = {
-        "model": repeated(cell.model for cell, *_ in rows),
-        "conditioning": repeated(cell.conditioning for cell, *_ in rows),
-        "target": repeated(target for _, target, *_ in rows),
-        "origin": repeated(cell.origin for cell, *_ in rows).dt.as_unit("us"),
-        "horizon": np.concatenate([at for _, _, at, _ in rows]),
-        "period": np.concatenate([cell.periods.to_numpy()[at - 1] for cell, _, at, _ in rows]),
-        "unit": repeated(runner.realised.units[target].name for _, target, *_ in rows),
+        "model": repeated(block.cell.model for block in blocks),
+        "conditioning": repeated(block.cell.conditioning for block in blocks),
+        "target": repeated(block.target for block in blocks),
+        "origin": repeated(block.cell.origin for block in blocks).dt.as_unit("us"),
+        "horizon": np.concatenate([block.at for block in blocks]),
+        "period": np.concatenate([block.cell.periods.asi8[block.at - 1] for block in blocks]).view("M8[us]"),
+        "unit": repeated(runner.realised.units[block.target].name for block in blocks),
     }
-    values = {name: np.concatenate([columns[name] for *_, columns in rows]) for name in rows[0][3]}
-    return pd.DataFrame({**table, **values})
+    values = np.concatenate([block.values for block in blocks], axis=1)
+    return pd.DataFrame({**table, **dict(zip(names, values, strict=True))})
 
 
 def _good(cells: Iterable[Cell]) -> Iterator[Any]:
@@ -140,6 +147,6 @@ def content_hash(cells: Sequence[Cell]) -> str:
     for cell in cells:
         key = f"{cell.model}|{cell.conditioning}|{cell.origin.isoformat()}|{cell.status}|{cell.targets}|{cell.content}"
         digest.update(key.encode())
-        for name, values in sorted((cell.scores or {}).items()):
-            digest.update(name.encode() + np.ascontiguousarray(values).tobytes())
+        if cell.scores is not None:
+            digest.update(repr(cell.score_names).encode() + np.ascontiguousarray(cell.scores).tobytes())
     return digest.hexdigest()

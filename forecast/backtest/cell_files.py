@@ -15,10 +15,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import struct
 import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from forecast.backtest.cells import Cell, microseconds
+from forecast.backtest.cells import Cell, nanoseconds
 from forecast.calendar import NEW_YORK
 from forecast.errors import DataError, UsageError
 from forecast.features.feature_set import future_weeks
@@ -70,24 +72,24 @@ def read_cells(folder: Path, wanted: Collection[str]) -> dict[str, Cell]:
 
 def encoded(key: str, cell: Cell) -> bytes:
     """The record of a cell."""
-    arrays = {"quantiles": cell.quantiles, "outcomes": cell.outcomes, **(cell.scores or {})}
-    held = {name: array for name, array in arrays.items() if array is not None}
+    arrays = [array for array in (cell.quantiles, cell.outcomes, cell.scores) if array is not None]
     header = {
         "key": key,
         "model": cell.model,
         "conditioning": cell.conditioning,
-        "origin": microseconds(cell.origin),
+        "origin": nanoseconds(cell.origin),
         "status": cell.status,
         "reason": cell.reason,
         "traceback": cell.traceback,
         "seconds": cell.seconds,
         "targets": cell.targets,
-        "first": None if cell.periods is None else int(cell.periods[0].as_unit("us").value),
+        "first": None if cell.periods is None else int(cell.periods[0].value),
         "content": cell.content,
-        "shapes": [(name, array.shape) for name, array in held.items()],
+        "score_names": cell.score_names,
+        "shapes": [array.shape for array in arrays],
     }
     text = json.dumps(header, separators=(",", ":")).encode()
-    payload = b"".join(array.astype("<f8", copy=False).tobytes() for array in held.values())
+    payload = b"".join(array.astype("<f8", copy=False).tobytes() for array in arrays)
     body = _LENGTHS.pack(len(text), len(payload)) + text + payload
     return _MAGIC + hashlib.sha256(body).digest() + body
 
@@ -97,44 +99,42 @@ def _records(content: bytes) -> Iterator[tuple[dict[str, Any], bytes]]:
     at = content.find(_MAGIC)
     while at >= 0:
         start = at + _START
-        end = start
-        if len(content) >= start + _LENGTHS.size:
-            header, payload = _LENGTHS.unpack_from(content, start)
-            end = start + _LENGTHS.size + header + payload
-        if start < end <= len(content):
-            if hashlib.sha256(content[start:end]).digest() == content[at + len(_MAGIC) : start]:
-                middle = start + _LENGTHS.size + header
-                yield json.loads(content[start + _LENGTHS.size : middle]), content[middle:end]
-                at = content.find(_MAGIC, end)
-                continue
-        at = content.find(_MAGIC, at + 1)
+        n, m = _LENGTHS.unpack_from(content, start) if len(content) >= start + _LENGTHS.size else (0, 0)
+        middle = start + _LENGTHS.size + n
+        body = content[start : middle + m]
+        whole = hashlib.sha256(body).digest() == content[at + len(_MAGIC) : start]
+        if whole:
+            yield json.loads(content[start + _LENGTHS.size : middle]), content[middle : middle + m]
+        at = content.find(_MAGIC, middle + m if whole else at + 1)
 
 
 def _cell(header: Mapping[str, Any], payload: bytes) -> Cell:
-    values, at, arrays = np.frombuffer(payload, dtype="<f8"), 0, dict[str, Array]()
-    for name, shape in header["shapes"]:
-        size = int(np.prod(shape))
-        arrays[name] = values[at : at + size].reshape(shape)
-        at += size
-    outcomes, quantiles, periods = arrays.pop("outcomes", None), arrays.pop("quantiles", None), None
-    if quantiles is not None:
-        before = pd.Timestamp(header["first"], unit="us") - pd.Timedelta(weeks=1)
-        periods = future_weeks(before, quantiles.shape[1])
+    values, at, arrays = np.frombuffer(payload, dtype="<f8"), 0, list[Array]()
+    for shape in header["shapes"]:
+        arrays.append(values[at : at + math.prod(shape)].reshape(shape))
+        at += arrays[-1].size
+    quantiles, outcomes, scores = arrays or (None, None, None)
     return Cell(
         header["model"],
         header["conditioning"],
-        pd.Timestamp(header["origin"], unit="us", tz="UTC").tz_convert(NEW_YORK),
+        pd.Timestamp(header["origin"], tz="UTC").tz_convert(NEW_YORK).as_unit("us"),
         status=header["status"],
         reason=header["reason"],
         traceback=header["traceback"],
         seconds=header["seconds"],
         targets=tuple(header["targets"]),
-        periods=periods,
+        periods=None if quantiles is None else _weeks(header["first"], quantiles.shape[1]),
         quantiles=quantiles,
         outcomes=outcomes,
-        scores=arrays or None,
+        scores=scores,
+        score_names=tuple(header["score_names"]),
         content=header["content"],
     )
+
+
+@lru_cache(maxsize=1024)
+def _weeks(first: int, n: int) -> pd.DatetimeIndex:
+    return future_weeks(pd.Timestamp(first) - pd.Timedelta(weeks=1), n)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -34,7 +35,7 @@ class Cell:
     seconds   : to predict, and to fit where no other cell of the same fit came first
     quantiles : (Q, H, K) kept quantiles for every week up to the last horizon; the mean is last
     outcomes  : (H, K) what happened, missing where unknown
-    scores    : name -> (h, K) at the plan's horizons
+    scores    : (S, h, K) at the plan's horizons, each of ``score_names``
     content   : hash of the draws
     """
 
@@ -49,7 +50,8 @@ class Cell:
     periods: pd.DatetimeIndex | None = None
     quantiles: Array | None = None
     outcomes: Array | None = None
-    scores: Mapping[str, Array] | None = None
+    scores: Array | None = None
+    score_names: tuple[str, ...] = ()
     content: str = ""
 
 
@@ -66,7 +68,7 @@ def cell_words(
     and has words of its own, with "fit" in place of a conditioning; that of an updatable model, which
     carries its state from one origin to the next, has no origin either.
     """
-    return words_of(cell_naming(entry, targets, conditioning), origin)
+    return words_of(cell_naming(entry, targets, conditioning), None if origin is None else nanoseconds(origin))
 
 
 def cell_naming(entry: ModelEntry, targets: tuple[str, ...], conditioning: str) -> tuple[str, str]:
@@ -76,16 +78,16 @@ def cell_naming(entry: ModelEntry, targets: tuple[str, ...], conditioning: str) 
     return head, f',"targets":{_canonical(list(targets))}}}'
 
 
-def words_of(naming: tuple[str, str], origin: pd.Timestamp | None) -> tuple[int, ...]:
-    """The words of a cell from its name; see :func:`cell_words`."""
-    at = "null" if origin is None else str(microseconds(origin))
+def words_of(naming: tuple[str, str], origin: int | None) -> tuple[int, ...]:
+    """The words of a cell from its name and its origin in nanoseconds since 1970; see :func:`cell_words`."""
+    at = "null" if origin is None else str(origin)
     digest = hashlib.blake2b(f"{naming[0]}{at}{naming[1]}".encode(), digest_size=16).digest()
-    return tuple(np.frombuffer(digest, dtype="<u4").tolist())
+    return struct.unpack("<4I", digest)
 
 
-def microseconds(origin: pd.Timestamp) -> int:
-    """An instant as microseconds since 1970 (UTC)."""
-    return int(new_york(origin).as_unit("us").value)
+def nanoseconds(origin: pd.Timestamp) -> int:
+    """An instant as nanoseconds since 1970 (UTC)."""
+    return int(new_york(origin).value)
 
 
 def _canonical(value: Any) -> str:
@@ -135,14 +137,12 @@ def _inputs(feature: str) -> tuple[str, ...]:
 
 def sub_design(design: Design, targets: tuple[str, ...], features: tuple[str, ...], plan: BacktestPlan) -> Design:
     """The columns a model wants to see, in the plan's estimation window; not writable, because models share it."""
-    periods = design.targets.index
-    wanted = _columns(design.targets, targets)
-    first = first_row(periods, plan.window)
+    wanted, first = _columns(design.targets, targets), first_row(design.targets.index, plan.window)
     known = ~np.isnan(wanted[first:])
     start = first + (int(known.any(axis=1).argmax()) if known.size else 0)
     return Design(
-        targets=_frame(wanted[start:], periods[start:], targets),
-        features=_frame(_columns(design.features, features)[start:], design.features.index[start:], features),
+        targets=_frame(wanted, design.targets.index, targets, start),
+        features=_frame(_columns(design.features, features), design.features.index, features, start),
         units={name: design.units[name] for name in (*targets, *features)},
         known_ahead=design.known_ahead & set(features),
     )
@@ -157,11 +157,16 @@ def first_row(periods: pd.Index, window: Window) -> int:
 
 
 def _columns(table: pd.DataFrame, names: tuple[str, ...]) -> Array:
-    values = table.to_numpy(dtype=float)
-    return values[:, [table.columns.get_loc(name) for name in names]]
+    values: Array = table.to_numpy(dtype=float)
+    if not names:
+        return np.empty((len(values), 0))
+    position = {name: k for k, name in enumerate(table.columns.tolist())}
+    return values[:, [position[name] for name in names]]
 
 
-def _frame(values: Array, periods: pd.Index, names: tuple[str, ...]) -> pd.DataFrame:
+def _frame(values: Array, periods: pd.Index, names: tuple[str, ...], start: int) -> pd.DataFrame:
+    if start:
+        values, periods = values[start:], periods[start:]
     values.flags.writeable = False
     return pd.DataFrame(values, index=periods, columns=_labels(names), copy=False)
 

@@ -25,7 +25,7 @@ import numpy as np
 import pandas as pd
 
 import forecast
-from forecast.backtest.cells import microseconds
+from forecast.backtest.cells import nanoseconds
 from forecast.backtest.plan import BacktestPlan, ModelEntry, plan_to_json
 from forecast.data.vintages import Vintages
 from forecast.features.feature_set import FEATURES, Feature
@@ -59,7 +59,7 @@ def entry_digest(entry: ModelEntry, model: Model) -> str:
 
 def cell_key(*parts: str, origin: pd.Timestamp) -> str:
     """Name of a stored cell."""
-    text = "|".join((*parts, str(microseconds(origin))))
+    text = "|".join((*parts, str(nanoseconds(origin))))
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
@@ -127,6 +127,7 @@ def model_code(kind: type) -> str:
 def _closure(module: str) -> set[Path]:
     """Files of a module and, within its top-level package, of everything it imports."""
     waiting, seen, files = [module], set[str](), set[Path]()
+    top = module.partition(".")[0]
     while waiting:
         name = waiting.pop()
         path = _path(name)
@@ -135,7 +136,7 @@ def _closure(module: str) -> set[Path]:
         seen.add(name)
         files.add(path)
         package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-        waiting += [other for other in _imported(path, package) if other.split(".")[0] == module.split(".")[0]]
+        waiting += [other for other in _imported(path, package) if other.partition(".")[0] == top]
     return files
 
 

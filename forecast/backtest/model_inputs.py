@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from forecast.backtest.cells import Cell, microseconds
+from forecast.backtest.cells import Cell, nanoseconds
 from forecast.backtest.plan import BacktestPlan, ModelEntry
 from forecast.errors import UsageError
 from forecast.features.transforms import last_week_over
@@ -30,7 +30,7 @@ type Array = NDArray[np.float64]
 class Answers:
     """One number that a model gave at each of some origins.
 
-    origins : (n,) microseconds since 1970 (UTC), rising
+    origins : (n,) nanoseconds since 1970 (UTC), rising
     weeks   : (n,) the last reserve week over at each origin
     values  : (n,) in ``unit``
     unit    : of the target that was forecast
@@ -43,7 +43,7 @@ class Answers:
 
     def until(self, origin: pd.Timestamp) -> int:
         """How many of the answers had been given by an origin, the one given there included."""
-        return int(np.searchsorted(self.origins, microseconds(origin), side="right"))
+        return int(np.searchsorted(self.origins, nanoseconds(origin), side="right"))
 
     def column(self, periods: pd.DatetimeIndex, origin: pd.Timestamp) -> Array:
         """(T,) the last answer given by the end of each reserve week and by ``origin``; missing before the first."""
@@ -99,12 +99,14 @@ def answers_for(
     for cell in cells:
         if cell.status == "ok" and cell.conditioning == "none":
             given.setdefault(cell.model, []).append(cell)
-    return {name: _answers(given.get(label, []), target, h, units[target]) for name, (label, target, h) in wanted.items()}
+    return {
+        name: _answers(given.get(label, []), target, h, units[target]) for name, (label, target, h) in wanted.items()
+    }
 
 
 def _answers(cells: Iterable[Cell], target: str, h: int, unit: Unit) -> Answers:
     rows = sorted(
-        (microseconds(cell.origin), last_week_over(cell.origin).to_datetime64(), cell.quantiles[-1, h - 1, k])
+        (nanoseconds(cell.origin), last_week_over(cell.origin).to_datetime64(), cell.quantiles[-1, h - 1, k])
         for cell in cells
         if cell.quantiles is not None and target in cell.targets and h <= cell.quantiles.shape[1]
         for k in [cell.targets.index(target)]

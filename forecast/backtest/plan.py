@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from forecast.calendar import NEW_YORK
 from forecast.errors import PlanError
@@ -84,6 +87,7 @@ class BacktestPlan:
     seed            : root of every cell's randomness
     regimes         : stretches of origins reported separately
     steps           : published step of a target in its own unit, for the log score
+    thresholds      : levels of a target, in its own unit, whose exceedance is scored: Brier score and weighted CRPS
     """
 
     title: str
@@ -104,6 +108,7 @@ class BacktestPlan:
     seed: int = 1
     regimes: tuple[Regime, ...] = ()
     steps: Mapping[str, float] = field(default_factory=dict)
+    thresholds: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     def history_needed(self, target: str) -> int:
         """Weeks of a target that must be known before it is asked for."""
@@ -112,6 +117,11 @@ class BacktestPlan:
     def step_of(self, target: str) -> float:
         """Width of a published step in the target's unit; the log score integrates over it."""
         return self.steps.get(target, self.steps.get("default", 1.0))
+
+    def thresholds_of(self, targets: tuple[str, ...]) -> dict[float, NDArray[np.bool_]]:
+        """Every threshold of the plan with (K,): is it one of each target's?"""
+        levels = sorted({level for mine in self.thresholds.values() for level in mine})
+        return {level: np.array([level in self.thresholds.get(name, ()) for name in targets]) for level in levels}
 
 
 def read_plan(path: Path) -> BacktestPlan:
@@ -157,6 +167,7 @@ def parse_plan(text: str, *, where: str) -> BacktestPlan:
         seed=reader.integer("seed", 1, least=0),
         regimes=_regimes(reader.table("regimes")),
         steps=_numbers(reader.table("steps"), float),
+        thresholds=_thresholds(reader.table("thresholds"), reader.texts("targets")),
     )
     reader.done()
     _check_names(plan, where)
@@ -224,6 +235,7 @@ def plan_from_json(encoded: Mapping[str, Any]) -> BacktestPlan:
     if encoded.get("projection"):
         values["projection"] = _entry_from_json(encoded["projection"])
     values["origins"] = tuple(pd.Timestamp(origin).tz_convert(NEW_YORK) for origin in encoded["origins"])
+    values["thresholds"] = {name: tuple(levels) for name, levels in encoded.get("thresholds", {}).items()}
     values["window"] = Window(pd.Timestamp(start) if start else None, values["window"]["weeks"])
     values["regimes"] = tuple(
         Regime(regime["name"], pd.Timestamp(regime["first"]), pd.Timestamp(regime["last"]))
@@ -289,6 +301,18 @@ def _regimes(table: _Table) -> tuple[Regime, ...]:
             raise PlanError(f"{table.where}: {name} = {list(bounds)}; give [first day, last day].")
         regimes.append(Regime(name, *(_day(bound, f"{table.where}: {name}") for bound in bounds)))
     return tuple(regimes)
+
+
+def _thresholds(table: _Table, targets: tuple[str, ...]) -> dict[str, tuple[float, ...]]:
+    thresholds = {}
+    for target, values in table.rest().items():
+        if target not in targets:
+            raise PlanError(f"{table.where}: {target!r} is not one of the plan's targets: {', '.join(targets)}.")
+        good = isinstance(values, list) and all(type(value) in (int, float) for value in values)
+        if not good or not values or sorted(set(values)) != values or not all(map(math.isfinite, values)):
+            raise PlanError(f"{table.where}: {target} = {values!r}; give rising numbers such as [0.0, 5.0].")
+        thresholds[target] = tuple(map(float, values))
+    return thresholds
 
 
 def _numbers[N: (int, float)](table: _Table, kind: type[N]) -> dict[str, N]:

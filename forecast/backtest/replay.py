@@ -22,6 +22,7 @@ from forecast.backtest.cells import (
     first_row,
     last_complete_week,
     long_enough,
+    nanoseconds,
     realised_scenario,
     sub_design,
     weeks_known,
@@ -81,9 +82,9 @@ class Draft:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Fit:
-    """A fit at an origin, or why there is none."""
+    """A fit at an origin (nanoseconds since 1970), or why there is none."""
 
-    origin: pd.Timestamp
+    origin: int
     fitted: FittedModel | None
     error: Exception | None = None
 
@@ -93,6 +94,7 @@ class _Here:
 
     def __init__(self, runner: CellRunner, origin: pd.Timestamp, full: Design) -> None:
         self.origin, self.full, self._runner = origin, full, runner
+        self.nanoseconds = nanoseconds(origin)
         self.known = weeks_known(full, first_row(full.targets.index, runner.plan.window))
         self._parts: dict[tuple[tuple[str, ...], tuple[str, ...]], Design] = {}
         self._futures: dict[int, pd.DatetimeIndex] = {}
@@ -101,7 +103,9 @@ class _Here:
     def future(self, weeks: int) -> pd.DatetimeIndex:
         """The first reserve weeks after the last one over."""
         if weeks not in self._futures:
-            self._futures[weeks] = self.full.future(weeks)
+            T, index = len(self.full.targets), self.full.features.index
+            built = len(index) - T >= weeks
+            self._futures[weeks] = pd.DatetimeIndex(index[T : T + weeks]) if built else self.full.future(weeks)
         return self._futures[weeks]
 
     def part(self, targets: tuple[str, ...], features: tuple[str, ...]) -> Design:
@@ -162,8 +166,8 @@ class Replay:
                 if scenario is None:
                     return not_asked(entry, conditioning, here.origin)
                 weeks = int((scenario.periods > design.targets.index[-1]).sum())
-            fitted = self._fitted(here.origin, entry, model, design, targets)
-            rng, periods = self._rng(entry, targets, conditioning, here.origin), here.future(weeks)
+            fitted = self._fitted(here, entry, model, design, targets)
+            rng, periods = self._rng(entry, targets, conditioning, here.nanoseconds), here.future(weeks)
             forecast = fitted.predict(periods, scenario=scenario, n_draws=plan.n_draws, rng=rng)
             _expect(forecast, targets, periods, plan.n_draws)
         except Exception as error:  # noqa: BLE001  a cell that fails for any reason is a result, kept and shown
@@ -186,7 +190,7 @@ class Replay:
         return long_enough(plan, self._candidates[key], here.known)
 
     def _rng(
-        self, entry: ModelEntry, targets: tuple[str, ...], conditioning: str, origin: pd.Timestamp | None
+        self, entry: ModelEntry, targets: tuple[str, ...], conditioning: str, origin: int | None
     ) -> np.random.Generator:
         key = (entry.label, targets, conditioning)
         if key not in self._namings:
@@ -196,34 +200,17 @@ class Replay:
     # ----------------------------------------------------------------- fits
 
     def _fitted(
-        self, origin: pd.Timestamp, entry: ModelEntry, model: Model, design: Design, targets: tuple[str, ...]
+        self, here: _Here, entry: ModelEntry, model: Model, design: Design, targets: tuple[str, ...]
     ) -> FittedModel:
         """The fit of this origin: made before, brought up to date, or made now. Raises what stopped it."""
         key = (entry.label, targets)
         fit = self._fits.get(key)
-        if fit is None or fit.origin != origin:
-            self._fits[key] = fit = self._fit(origin, entry, model, design, targets, before=fit)
+        if fit is None or fit.origin != here.nanoseconds:
+            rng = self._rng(entry, targets, "fit", None if is_updatable(model) else here.nanoseconds)
+            self._fits[key] = fit = _fit(model, design, rng, here.nanoseconds, before=fit)
         if fit.fitted is None:
             raise fit.error or ModelError("no fit")
         return fit.fitted
-
-    def _fit(
-        self,
-        origin: pd.Timestamp,
-        entry: ModelEntry,
-        model: Model,
-        design: Design,
-        targets: tuple[str, ...],
-        before: _Fit | None,
-    ) -> _Fit:
-        updatable = is_updatable(model)
-        try:
-            if updatable and before is not None and isinstance(before.fitted, Updatable):
-                return _Fit(origin, before.fitted.update(design))
-            rng = self._rng(entry, targets, "fit", None if updatable else origin)
-            return _Fit(origin, model.fit(design, rng=rng))
-        except Exception as error:  # noqa: BLE001  raised again for every cell that wants this fit
-            return _Fit(origin, None, error)
 
     # ----------------------------------------------------------------- scenarios
 
@@ -255,13 +242,23 @@ class Replay:
         periods = cut.future(len(full.targets) - last - 1 + max(plan.horizons))
         design = sub_design(cut, needs, model.features, plan)
         try:
-            fitted = self._fitted(here.origin, entry, model, design, needs)
-            rng = self._rng(entry, needs, "projected", here.origin)
+            fitted = self._fitted(here, entry, model, design, needs)
+            rng = self._rng(entry, needs, "projected", here.nanoseconds)
             forecast = fitted.predict(periods, n_draws=plan.n_draws, rng=rng)
         except ForecastError as error:
             raise type(error)(f"projection by {entry.name!r}: {error}") from error
         _expect(forecast, needs, periods, plan.n_draws)
         return Scenario("projected", forecast.values, periods, needs)
+
+
+def _fit(model: Model, design: Design, rng: np.random.Generator, origin: int, *, before: _Fit | None) -> _Fit:
+    """A fit at an origin, from the one before if the model can go on from it; an error is kept for every cell."""
+    try:
+        if is_updatable(model) and before is not None and isinstance(before.fitted, Updatable):
+            return _Fit(origin, before.fitted.update(design))
+        return _Fit(origin, model.fit(design, rng=rng))
+    except Exception as error:  # noqa: BLE001  raised again where a cell wants this fit
+        return _Fit(origin, None, error)
 
 
 def not_asked(entry: ModelEntry, conditioning: str, origin: pd.Timestamp) -> Draft:
@@ -322,18 +319,21 @@ def _scored(runner: CellRunner, drafts: Sequence[Draft]) -> Iterator[Cell]:
     outcomes = _outcomes(runner.realised, drafts, targets)  # (C, H, K)
     rows = [h - 1 for h in plan.horizons if h <= H]
     scores = score_cells(
-        np.moveaxis(draws[:, rows].reshape(-1, K, D), -1, 0),
+        np.concatenate([each[:, rows] for each in values], axis=1),
         outcomes[:, rows].reshape(-1, K),
         np.array([plan.step_of(target) for target in targets]),
         uniform=np.concatenate([draft.uniform for draft in drafts if draft.uniform is not None]),
+        paths=[len(rows)] * C,
+        thresholds=plan.thresholds_of(targets),
     )
+    table = np.stack(list(scores.values())).reshape(len(scores), C, len(rows), K)
     for c, draft in enumerate(drafts):
-        mine = slice(c * len(rows), (c + 1) * len(rows))
         yield replace(
             draft.cell,
             quantiles=kept[:, c].copy(),
             outcomes=outcomes[c],
-            scores={name: array[mine] for name, array in scores.items()},
+            scores=table[:, c].copy(),
+            score_names=tuple(scores),
             content=hashlib.sha256(np.ascontiguousarray(values[c])).hexdigest(),
         )
 

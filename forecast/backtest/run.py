@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
-
-import pandas as pd
+from itertools import chain, count
 
 from forecast.backtest.assembly import about_run, cell_table, data_table, forecast_table, scorecard
-from forecast.backtest.cells import Cell, CellRunner
-from forecast.backtest.plan import BacktestPlan, ModelEntry
+from forecast.backtest.cell_files import one_writer
+from forecast.backtest.model_inputs import inputs_used
+from forecast.backtest.plan import BacktestPlan, conditionings
+from forecast.backtest.replay import CellRunner
 from forecast.backtest.result import BacktestResult
+from forecast.backtest.schedule import Progress, run_cells
 from forecast.backtest.stored import store_result
 from forecast.data.vintages import Vintages
 from forecast.errors import DataError, UsageError
 from forecast.features.feature_set import CalendarEffect, Design, FeatureSet, find_feature
-from forecast.home import home, run_folder
+from forecast.home import run_folder
 from forecast.model import Model
 from forecast.registry import create
-
-type Progress = Callable[[int, int], None]  # cells done, cells in all
-
-# Two processes that compile at once share a compiler's memory bandwidth: more are slower than two.
-_SAMPLED_WORKERS = 2
-_ORIGINS_PER_TASK = 8
 
 
 def run_backtest(
@@ -44,22 +39,23 @@ def run_backtest(
     plan     : what is asked
     vintages : data; by default those the plan names (embedded economy or archive)
     workers  : processes; by default the number of cores. The scores do not depend on it.
-    run_id   : folder under ``runs/``; by default the time of day
+    run_id   : folder under ``runs/``; by default the time of day. Cells that an interrupted or earlier run left there
+               are not computed again, unless something they depend on has changed.
     progress : called with the number of cells done and in all
 
     Raises
     ------
-    UsageError : an unknown model, option, target or feature
+    UsageError : an unknown model, option, target or feature, or another process writes the same run
     DataError  : a series that a target needs is not there
     """
     started = time.perf_counter()
-    run_id = run_id or f"run-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    run_id = run_id or _time_of_day()
     folder = run_folder(run_id)
     models, projection = _models(plan)
     notes: Mapping[str, str] = {}
     if vintages is None:
         vintages, notes = load_vintages(plan)
-    used = _series_used(plan, (*models.values(), *([projection] if projection else [])))
+    used = _series_used(plan, models, projection)
     _require_targets(plan, vintages)
     vintages = vintages.only(used)
     runner = CellRunner(plan, models, _realised(plan, models, vintages), projection)
@@ -76,6 +72,12 @@ def run_backtest(
         )
         store_result(result, folder)
     return result
+
+
+def _time_of_day() -> str:
+    """An id that no run has yet: a new run never goes on from another by accident."""
+    now = f"run-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    return next(name for name in chain([now], (f"{now}-{n}" for n in count(2))) if not run_folder(name).exists())
 
 
 def load_vintages(plan: BacktestPlan) -> tuple[Vintages, Mapping[str, str]]:
@@ -96,8 +98,29 @@ def load_vintages(plan: BacktestPlan) -> tuple[Vintages, Mapping[str, str]]:
     return vintages, dict.fromkeys(vintages.names, "simulated")
 
 
-def _series_used(plan: BacktestPlan, models: dict[str, Model]) -> set[str]:
-    names = {*plan.targets, *(name for model in models.values() for name in (*model.targets, *model.features))}
+def _models(plan: BacktestPlan) -> tuple[dict[str, Model], Model | None]:
+    """The plan's models by label, and the one that projects; refuses those that cannot work together."""
+    models = {entry.label: create(entry.name, entry.options, where=f"[models.{entry.label}] ") for entry in plan.models}
+    for entry in plan.models:
+        inputs_used(plan, entry, models[entry.label])
+    if plan.projection is None:
+        return models, None
+    projection = create(plan.projection.name, plan.projection.options, where="[projection] ")
+    asked = [entry.label for entry in plan.models if "projected" in conditionings(plan, entry)]
+    needs = {name for label in asked for name in models[label].needs}
+    if projection.needs or (projection.targets and not needs <= set(projection.targets)):
+        raise UsageError(
+            f"[projection] {plan.projection.name!r} must forecast {', '.join(sorted(needs))} by itself. "
+            'Use a model that needs no scenario and takes any target, such as model = "drift".'
+        )
+    return models, projection
+
+
+def _series_used(plan: BacktestPlan, models: Mapping[str, Model], projection: Model | None) -> set[str]:
+    names = {*plan.targets, *(projection.features if projection else ())}
+    for entry in plan.models:
+        model = models[entry.label]
+        names |= {*model.targets, *model.features} - set(inputs_used(plan, entry, model))
     found = [find_feature(name) for name in names]
     return {series for item in found if not isinstance(item, CalendarEffect) for series in item.inputs}
 
@@ -113,92 +136,7 @@ def _require_targets(plan: BacktestPlan, vintages: Vintages) -> None:
             )
 
 
-def _realised(plan: BacktestPlan, models: dict[str, Model], vintages: Vintages) -> Design:
+def _realised(plan: BacktestPlan, models: Mapping[str, Model], vintages: Vintages) -> Design:
     panel = vintages.first_release() if plan.outcome == "first_release" else vintages.final()
     needs = tuple(dict.fromkeys(name for model in models.values() for name in model.needs))
     return FeatureSet(plan.targets, needs).build(panel)
-
-
-# --------------------------------------------------------------------------- execution
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Task:
-    """Some models at some origins, in one process. ``slot`` tells sampling processes apart."""
-
-    entries: tuple[tuple[ModelEntry, str], ...]
-    origins: tuple[pd.Timestamp, ...]
-    slot: int | None = None
-
-
-def _tasks(plan: BacktestPlan, models: dict[str, Model]) -> list[_Task]:
-    """Sampled models first, in at most two processes that compile once; then the others, a few origins at a time."""
-    asked = [
-        (entry, conditioning)
-        for entry in plan.models
-        for conditioning in plan.conditioning
-        if conditioning in (entry.conditioning or plan.conditioning)
-    ]
-    tasks = []
-    for every in sorted({entry.every for entry in plan.models}):
-        origins = plan.origins[::every]
-        sampled = tuple(pair for pair in asked if pair[0].every == every and models[pair[0].label].sampled)
-        quick = tuple(pair for pair in asked if pair[0].every == every and not models[pair[0].label].sampled)
-        if sampled:
-            share = -(-len(origins) // _SAMPLED_WORKERS)
-            parts = [origins[i : i + share] for i in range(0, len(origins), share)]
-            tasks += [_Task(sampled, part, slot) for slot, part in enumerate(parts)]
-        if quick:
-            n = _ORIGINS_PER_TASK
-            tasks += [_Task(quick, origins[i : i + n]) for i in range(0, len(origins), n)]
-    return sorted(tasks, key=lambda task: task.slot is None)
-
-
-def _run_cells(runner: CellRunner, vintages: Vintages, workers: int, progress: Progress | None) -> list[Cell]:
-    from joblib import Parallel, delayed
-
-    tasks = _tasks(runner.plan, dict(runner.models))
-    total = sum(len(task.entries) * len(task.origins) for task in tasks)
-    cells: list[Cell] = []
-    done = 0
-    parallel = Parallel(n_jobs=workers, return_as="generator_unordered", batch_size=1)
-    if progress:
-        progress(0, total)
-    for task_cells, n_asked in parallel(delayed(_run_task)(runner, vintages, task) for task in tasks):
-        cells += task_cells
-        done += n_asked
-        if progress:
-            progress(done, total)
-    return sorted(cells, key=lambda cell: (cell.model, cell.conditioning, cell.origin))
-
-
-def _run_task(runner: CellRunner, vintages: Vintages, task: _Task) -> tuple[list[Cell], int]:
-    from threadpoolctl import threadpool_limits
-
-    # Workers are fresh processes: features register on import.
-    import forecast.features  # noqa: F401
-
-    if task.slot is not None:
-        _own_compile_folder(task.slot)
-    with threadpool_limits(1):
-        cells = list(_task_cells(runner, vintages, task))
-    return cells, len(task.entries) * len(task.origins)
-
-
-def _own_compile_folder(slot: int) -> None:
-    """First compiles of two processes in one folder can race and leave a broken function behind."""
-    folder = home() / "compiled" / f"worker-{slot}"
-    os.environ["PYTENSOR_FLAGS"] = f"base_compiledir={folder}"
-    os.environ["NUMBA_CACHE_DIR"] = str(folder / "numba")
-
-
-def _task_cells(runner: CellRunner, vintages: Vintages, task: _Task) -> Iterator[Cell]:
-    plan = runner.plan
-    features = tuple(dict.fromkeys(name for entry, _ in task.entries for name in runner.models[entry.label].features))
-    feature_set = FeatureSet(plan.targets, features)
-    for origin in task.origins:
-        design = feature_set.build(vintages.as_of(origin), ahead=max(plan.horizons))
-        for entry, conditioning in task.entries:
-            cell = runner.run(entry, conditioning, origin, design)
-            if cell is not None:
-                yield cell

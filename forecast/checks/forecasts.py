@@ -1,7 +1,7 @@
 """Do a model's draws see the future? The cell of a backtest, fitted and drawn on poisoned releases.
 
-    for leak in check_model(MyModel(), ("effr_iorb", "sofr_iorb"), vintages, origins):
-        print(leak)
+for leak in check_model(MyModel(), ("effr_iorb", "sofr_iorb"), vintages, origins):
+    print(leak)
 """
 
 from __future__ import annotations
@@ -78,29 +78,25 @@ def draws_of(
 
         # As in a backtest's workers: how many threads share a sum decides its last bit.
         with threadpool_limits(1):
-            return _draws(prepare(vintages), tuple(targets), vintages, origin, realised, weeks, n_draws)
+            model = prepare(vintages)
+            entry = ModelEntry(model.name, model.name)
+            plan = BacktestPlan(
+                "check", tuple(targets), (entry,), model.name, (origin,), horizons=(weeks,), n_draws=n_draws
+            )
+            return _draws(model, plan, vintages, realised)
 
     return run
 
 
-def _draws(
-    model: Model,
-    targets: tuple[str, ...],
-    vintages: Vintages,
-    origin: pd.Timestamp,
-    realised: Vintages | None,
-    weeks: int,
-    n_draws: int,
-) -> pd.DataFrame:
-    entry, conditioning = ModelEntry(model.name, model.name), "realised" if realised else "none"
-    plan = BacktestPlan("check", targets, (entry,), entry.label, (origin,), horizons=(weeks,), n_draws=n_draws)
-    full = FeatureSet(targets, model.features).build(vintages.as_of(origin), ahead=weeks)
-    paths = FeatureSet(targets, model.needs).build(realised.final()) if realised else full
-    runner = CellRunner(plan, {entry.label: model}, paths)
-    (draft,) = Replay(runner).drafts(origin, full, [(entry, conditioning)])
+def _draws(model: Model, plan: BacktestPlan, vintages: Vintages, realised: Vintages | None) -> pd.DataFrame:
+    (entry,), (origin,), (weeks,) = plan.models, plan.origins, plan.horizons
+    full = FeatureSet(plan.targets, model.features).build(vintages.as_of(origin), ahead=weeks)
+    paths = FeatureSet(plan.targets, model.needs).build(realised.final()) if realised else full
+    replay = Replay(CellRunner(plan, {entry.label: model}, paths))
+    (draft,) = replay.drafts(origin, full, [(entry, "realised" if realised else "none")])
     if draft.forecast is None:
         why = draft.cell.reason or "no target is known for two years"
         raise UsageError(f"{model.name!r} does not forecast at {origin:%Y-%m-%d %H:%M}: {why}")
-    values = draft.forecast.values.reshape(-1, len(draft.forecast.targets))
-    index = np.tile(draft.forecast.periods, n_draws)
-    return pd.DataFrame(values, index=index, columns=list(draft.forecast.targets))
+    targets = list(draft.forecast.targets)
+    values = draft.forecast.values.reshape(-1, len(targets))
+    return pd.DataFrame(values, index=np.tile(draft.forecast.periods, plan.n_draws), columns=targets)

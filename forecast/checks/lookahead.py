@@ -34,22 +34,25 @@ POISONS: tuple[Poison, ...] = get_args(Poison.__value__)
 
 @dataclass(frozen=True, slots=True)
 class Leak:
-    """A number that changed although nothing known at the origin did.
+    """A number that changed although nothing that it may rest on did.
 
-    origin  : instant at which it was computed
-    how     : what was done to later releases
-    feature : name of the target, feature or forecast; an error that only the changed releases raise
+    origin  : instant at which it was computed, or day after which periods were changed
+    how     : what was done to what came later
+    feature : name of the target, feature or forecast; an error that only the change raises
     period  : first period whose value differs; None where rows appeared or went
+    later   : what came later: "releases", or "periods" whenever released
     """
 
     origin: pd.Timestamp
     how: str
     feature: str
     period: pd.Timestamp | None
+    later: Literal["releases", "periods"] = "releases"
 
     def __str__(self) -> str:
         where = "its rows" if self.period is None else f"its value for {self.period:%Y-%m-%d}"
-        return f"{self.feature!r} at {self.origin:%Y-%m-%d %H:%M}: {where} changed when later releases were {self.how}"
+        when = f"{self.origin:%Y-%m-%d %H:%M}"
+        return f"{self.feature!r} at {when}: {where} changed when later {self.later} were {self.how}"
 
 
 def poison(vintages: Vintages, origin: Instant, how: Poison, rng: np.random.Generator) -> Vintages:
@@ -72,11 +75,12 @@ def poison(vintages: Vintages, origin: Instant, how: Poison, rng: np.random.Gene
     if how == "withheld":
         return replace(vintages, observations=rows[~later].reset_index(drop=True))
     values = rows["value"].to_numpy(dtype=float, copy=True)
-    values[later] = _poisoned(values[later], how, rng)
+    values[later] = poisoned_values(values[later], how, rng)
     return replace(vintages, observations=rows.assign(value=values))
 
 
-def _poisoned(values: NDArray[np.float64], how: Poison, rng: np.random.Generator) -> NDArray[np.float64]:
+def poisoned_values(values: NDArray[np.float64], how: Poison, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Other values; see :func:`poison`."""
     if how == "missing":
         return np.full_like(values, np.nan)
     if how == "huge":
@@ -138,14 +142,15 @@ def check_pipeline(
         clean = pipeline(vintages, origin)
         for how in hows:
             poisoned = poison(vintages, origin, how, np.random.default_rng(seed))
-            found = _changed(pipeline, clean, poisoned, origin)
+            found = changes(pipeline, clean, poisoned, origin)
             leaks += [Leak(origin, how, name, period) for name, period in found.items()]
     return leaks
 
 
-def _changed(
+def changes(
     pipeline: Pipeline, clean: pd.DataFrame, poisoned: Vintages, origin: pd.Timestamp
 ) -> dict[str, pd.Timestamp | None]:
+    """Columns that poison changes, see :func:`changed_columns`, or the error that only poison raises."""
     try:
         return changed_columns(clean, pipeline(poisoned, origin))
     except Exception as error:  # noqa: BLE001  the clean past did not raise it, whatever it is
@@ -186,11 +191,26 @@ def check_features(
     return check_pipeline(table, vintages, origins, hows=hows, seed=seed)
 
 
+def check_nothing_released(pipeline: Pipeline, vintages: Vintages, origin: Instant) -> list[Leak]:
+    """Where nothing is released, nothing can be computed: a value has come through another door.
+
+    Finds what a feature or model carries in itself, read before from a file or the full sample. Not for
+    calendar effects, which rest on no release.
+    """
+    instant = new_york(origin)
+    try:
+        table = pipeline(replace(vintages, observations=vintages.observations.iloc[:0]), instant)
+    except Exception:  # noqa: BLE001  however a pipeline says that it has no data
+        return []
+    known = {str(name): column.dropna().index for name, column in table.items()}
+    return [Leak(instant, "taken out with all before", name, at[0]) for name, at in known.items() if len(at)]
+
+
 def check_truncation(feature_set: FeatureSet, vintages: Vintages, origins: Iterable[Instant]) -> list[Leak]:
     """What a row says does not change as time passes: f(everything)[week] = f(known at the origin)[week].
 
     Only where the inputs were never revised, and only for weeks of which the origin knew something: a value
-    that was missing may arrive. Finds transforms that look forward or over the whole sample, such as a
+    that was missing may arrive. A slow series may change a week's row until the Thursday after it, 17:00. Finds transforms that look forward or over the whole sample, such as a
     standardisation by the full-sample mean, which no change of later releases shows.
     """
     steady = frozenset(vintages.single_vintage())
@@ -199,10 +219,16 @@ def check_truncation(feature_set: FeatureSet, vintages: Vintages, origins: Itera
     later = feature_set.build(vintages.final())
     leaks = []
     for origin in map(new_york, origins):
-        known = feature_set.build(vintages.as_of(origin))
+        known = _settled(feature_set.build(vintages.as_of(origin)), origin)
         found = differences(known, _as_visible(later, known))
         leaks += [Leak(origin, "added", name, found[name]) for name in found if name in unrevised]
     return leaks
+
+
+def _settled(design: Design, origin: pd.Timestamp) -> Design:
+    """The rows that :func:`forecast.features.transforms.as_known` fills no more."""
+    over = design.targets.index + pd.Timedelta(hours=41) <= origin.tz_localize(None)
+    return replace(design, targets=design.targets[over], features=design.features[over])
 
 
 def _as_visible(later: Design, known: Design) -> Design:

@@ -14,14 +14,19 @@ from forecast.cli import emit_json
 
 if TYPE_CHECKING:
     from forecast.backtest.result import BacktestResult
-    from forecast.backtest.run import Progress
+    from forecast.backtest.schedule import Progress
+
+# What --strict does not accept. A refusal is no failure: the plan asked a model for what it does not do.
+_BAD = ("failed", "degraded")
 
 
 @click.command()
 @click.argument("plan", required=False, type=click.Path(path_type=Path))
 @click.option("--workers", type=click.IntRange(1), help="Processes; by default the number of cores.")
-@click.option("--run-id", help="Folder under runs/; by default the time of day.")
-@click.option("--strict", is_flag=True, help="Exit 4 if any cell failed.")
+@click.option(
+    "--run-id", help="Folder under runs/; by default the time of day. An interrupted run goes on where it was."
+)
+@click.option("--strict", is_flag=True, help="Exit 4 if any cell failed or did not converge.")
 @click.option("--json", "as_json", is_flag=True, help="Print the scorecard as JSON.")
 def command(plan: Path | None, workers: int | None, run_id: str | None, *, strict: bool, as_json: bool) -> None:
     """Replay history and score every model of PLAN, a TOML file.
@@ -40,7 +45,7 @@ def command(plan: Path | None, workers: int | None, run_id: str | None, *, stric
         emit_json(_document(result, path))
     else:
         _print(result, path)
-    if strict and (result.cells["status"] == "failed").any():
+    if strict and result.cells["status"].isin(_BAD).any():
         raise SystemExit(4)
 
 
@@ -104,19 +109,24 @@ def _print(result: BacktestResult, path: Path) -> None:
     console.print(_legend(result), soft_wrap=True, highlight=False)
     for sentence in overall(compared, benchmark=result.plan.benchmark):
         console.print(sentence, soft_wrap=True, highlight=False, markup=False)
-    status = result.cells["status"].value_counts().to_dict()
-    said = ", ".join(f"{count} {name}" for name, count in status.items())
+    counts = result.cells["status"].value_counts().to_dict()
+    said = ", ".join(f"{count} {name}" for name, count in counts.items())
     console.print(f"Cells: {said}. {result.about['seconds']} s. Run {result.run_id}.", highlight=False)
-    for reason, count in result.cells.loc[result.cells["status"] == "failed", "reason"].value_counts().items():
-        console.print(f"  {count} failed: {reason}", style="red", markup=False)
+    for status in _BAD:
+        for reason, count in result.cells.loc[result.cells["status"] == status, "reason"].value_counts().items():
+            console.print(f"  {count} {status}: {reason}", style="red", markup=False)
     click.echo(f"Report: {path}")
 
 
 def _legend(result: BacktestResult) -> str:
-    realised = " 'realised': given the needed paths that came true." if len(result.plan.conditioning) > 1 else ""
+    plan = result.plan
+    given = {"realised": " 'realised': given the needed paths that came true."}
+    if plan.projection:
+        given["projected"] = f" 'projected': given paths that {plan.projection.name} drew at the same origin."
+    said = "".join(given.get(name, "") for name in plan.conditioning)
     return (
-        f"Mean CRPS, lower is better. In brackets: gain on {result.plan.benchmark} on the origins both have; "
-        f"* Diebold-Mariano p < 0.05.{realised}"
+        f"Mean CRPS, lower is better. In brackets: gain on {plan.benchmark} on the origins both have; "
+        f"* Diebold-Mariano p < 0.05.{said}"
     )
 
 

@@ -1,4 +1,4 @@
-"""``forecast data``: bring series into the archive, and see what it holds."""
+"""``forecast data``: bring series into the archive, see what it holds, check it, and take it elsewhere."""
 
 from __future__ import annotations
 
@@ -13,32 +13,57 @@ from forecast.cli import emit_json
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from forecast.data.plausibility import Finding
     from forecast.data.sources.directory import ImportReport, SetAside
 
-# Rows of refused values printed before the rest is only counted; --json has them all.
+# Rows of refused values, and file names to a line, printed before the rest is only counted; --json has them all.
 _MOST_VALUES = 20
+_MOST_NAMES = 20
 
 
 @click.group("data")
 def command() -> None:
-    """Import series and see what the archive holds."""
+    """Import series, see what the archive holds, check it, and take it elsewhere."""
 
 
 @command.command("import")
-@click.argument("folder", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("source", metavar="DIR|FILE", type=click.Path(exists=True, path_type=Path))
 @click.option("--unit", "units", multiple=True, metavar="ID=UNIT", help="Unit of a series' files; may be repeated.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
-def import_(folder: Path, units: Sequence[str], *, as_json: bool) -> None:
-    """Import a folder of series files.
+def import_(source: Path, units: Sequence[str], *, as_json: bool) -> None:
+    """Import a folder of series files, or an exported archive.
 
     DIR holds files ID.csv or ID__YYYY-MM-DD.csv, with date and value, and a MANIFEST.csv. The
     day on which a file was current (as_of) stands in its name or in the manifest, and so does
     its unit. What cannot be read for certain is refused and listed; the rest enters.
+
+    FILE is an archive that ``forecast data export`` wrote. It enters whole or not at all.
     """
+    if source.is_dir():
+        _import_folder(source, _units(units), as_json=as_json)
+        return
+    from forecast.data.transfer import import_archive
+    from forecast.errors import UsageError
+    from forecast.home import archive_folder
+
+    if units:
+        raise UsageError("--unit is for folders of series files; an exported archive states its units.")
+    done = import_archive(source)
+    if as_json:
+        vintages = [{"id": entry.id, "as_of": entry.as_of, "file": entry.file} for entry in done.imported]
+        emit_json({"imported": vintages, "unchanged": len(done.unchanged)})
+    else:
+        click.echo(
+            f"Imported {len(done.imported)} vintages from {source.name} into {archive_folder()}; "
+            f"{len(done.unchanged)} were there already."
+        )
+
+
+def _import_folder(folder: Path, units: dict[str, str], *, as_json: bool) -> None:
     from forecast.data.store import import_directory
     from forecast.errors import DataError
 
-    report = import_directory(folder, units=_units(units), track=iter if as_json else _track)
+    report = import_directory(folder, units=units, track=iter if as_json else _track)
     if as_json:
         emit_json(_document(report))
     else:
@@ -48,6 +73,51 @@ def import_(folder: Path, units: Sequence[str], *, as_json: bool) -> None:
         raise DataError(f"{len(report.refused)} of {total} files refused. Correct them as said and import again.")
     if not report.imported and not report.unchanged:
         raise DataError(f"{folder} holds no series of the catalogue. List it with: forecast data status --all")
+
+
+@command.command()
+@click.argument("file", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path))
+def export(file: Path) -> None:
+    """Write the whole archive into FILE.tar or FILE.tar.gz.
+
+    The same archive always gives the same bytes, and ``forecast data import FILE`` gives it back bit for bit.
+    """
+    from forecast.data.transfer import export_archive
+
+    vintages = export_archive(file)
+    click.echo(f"Exported {vintages} vintages to {file} ({file.stat().st_size / 1e6:.1f} MB).")
+
+
+@command.command()
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+def check(*, as_json: bool) -> None:
+    """Check the archive: evidence, units, gaps, plausibility.
+
+    Raw files are held against their hashes, and stored values against the raw files; then come gaps,
+    steps, implausible values, stale series, and vintages against each other. Errors exit 3, warnings do not.
+    """
+    from dataclasses import asdict
+
+    from forecast.data.audit import check_archive
+    from forecast.errors import DataError
+    from forecast.home import archive_folder
+
+    found = check_archive()
+    errors = sum(finding.severity == "error" for finding in found)
+    if as_json:
+        emit_json([asdict(finding) for finding in found])
+    else:
+        _print_findings(found)
+        click.echo(f"{errors} errors and {len(found) - errors} warnings in {archive_folder()}.")
+    if errors:
+        raise DataError(f"{errors} errors in the archive. Each is named above with what to do about it.")
+
+
+def _print_findings(found: Sequence[Finding]) -> None:
+    if found:
+        columns = ("severity", "series", "as_of", "check", "finding", "what to do")
+        rows = ((f.severity, f.series, f.as_of, f.check, f.said, f.fix) for f in found)
+        _console().print(_table(columns, rows), markup=False)
 
 
 @command.command()
@@ -122,6 +192,7 @@ def _document(report: ImportReport) -> dict[str, Any]:
                 "unit_read": file.unit.name,
                 "unit_assumed": file.assumed,
                 "repairs": list(file.repairs),
+                "warnings": [str(warning) for warning in file.warnings],
             }
             for file in report.imported
         ],
@@ -140,11 +211,15 @@ def _print_report(report: ImportReport) -> None:
 
     console = _console()
     for reason, names in _by_reason(report.left_out).items():
-        console.print(f"Left out, {reason}: {', '.join(names)}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"Left out, {reason}: {_listed(names)}", markup=False, highlight=False, soft_wrap=True)
     for repair, names in _by_reason_pairs(report.repairs).items():
-        console.print(f"Put right, {repair}: {', '.join(names)}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"Put right, {repair}: {_listed(names)}", markup=False, highlight=False, soft_wrap=True)
     for name, unit in report.assumed_units:
         console.print(f"Assumed: {name} states no unit; read in {unit}.", style="yellow", markup=False, soft_wrap=True)
+    for check, names in _by_reason_pairs((w.series, w.check) for w in report.warnings).items():
+        console.print(f"Remarkable, {check}: {_listed(names)}", style="yellow", markup=False, soft_wrap=True)
+    if report.warnings:
+        click.echo("Read what is remarkable with: forecast data check")
     _print_values(console, report)
     for aside in report.refused:
         console.print(f"Refused: {aside.reason}", style="red", markup=False, highlight=False, soft_wrap=True)
@@ -164,6 +239,11 @@ def _print_values(console: Console, report: ImportReport) -> None:
     console.print(_table(("file", "period", "value", "reason"), rows))
     if len(refused) > _MOST_VALUES:
         click.echo(f"... and {len(refused) - _MOST_VALUES} more; --json lists them all.")
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:_MOST_NAMES])
+    return shown if len(names) <= _MOST_NAMES else f"{shown} and {len(names) - _MOST_NAMES} more"
 
 
 def _by_reason(asides: Iterable[SetAside]) -> dict[str, list[str]]:

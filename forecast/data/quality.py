@@ -1,7 +1,8 @@
 """Checks on arrival: is a table what it claims to be?
 
-Three mistakes make numbers that look right and are not: a unit off by a power of
-ten, a value dated before it could be public, and a label on the wrong day.
+Mistakes that make numbers which look right and are not: a unit off by a power of ten, a
+reversed sign, a value dated before it could be public, a label on the wrong day, the
+numbers of a neighbouring series. Most of them show only beside another table.
 """
 
 from __future__ import annotations
@@ -21,9 +22,11 @@ from forecast.units import UNITS, Unit
 
 type Periods = NDArray[np.datetime64]  # datetime64[D]
 
-# Units of one dimension differ by these factors; rates also by 100 (percent and basis points).
+# Units of one dimension differ by these factors; rates also by 100 (fraction, percent, basis points).
 _POWERS = (1e3, 1e6, 1e9)
 _TOLERANCE = 0.02
+# Fewer shared values than these agree, or have opposite signs, by chance.
+_FEW = 8
 
 _WEEKDAYS = {"W-MON": 0, "W-WED": 2, "W-FRI": 4, "W-SAT": 5}
 
@@ -52,7 +55,8 @@ def unit_factor(table: VintageTable, other: VintageTable, unit: Unit) -> float |
 
     Returns
     -------
-    the power of ten that f is within 2 percent of, above or below one; None if there is none
+    the power of ten that f is within 2 percent of, above or below one, or -1 if the signs are reversed;
+    None if it is none of these
     """
     _, mine, theirs = np.intersect1d(table.periods, other.periods, assume_unique=True, return_indices=True)
     a, b = table.values[mine], other.values[theirs]
@@ -60,8 +64,8 @@ def unit_factor(table: VintageTable, other: VintageTable, unit: Unit) -> float |
     if not usable.any():
         return None
     ratio = float(np.median(a[usable] / b[usable]))
-    powers = (*_POWERS, 1e2) if unit.dimension == "rate" else _POWERS
-    candidates = (*powers, *(1 / power for power in powers))
+    powers = (*_POWERS, 1e2, 1e4) if unit.dimension == "rate" else _POWERS
+    candidates = (*powers, *(1 / power for power in powers), *((-1.0,) if usable.sum() >= _FEW else ()))
     return next((power for power in candidates if abs(ratio / power - 1) <= _TOLERANCE), None)
 
 
@@ -155,6 +159,28 @@ def unit_conflicts(
         if against_trusted or 2 * len(against_equals) > len(equals):
             conflicts[i] = (against_trusted or against_equals)[0]
     return conflicts
+
+
+def shifted(table: VintageTable, other: VintageTable) -> int:
+    """By how many periods the values of one vintage stand too late (1) or too early (-1); 0 if they do not."""
+    _, mine, theirs = np.intersect1d(table.periods, other.periods, assume_unique=True, return_indices=True)
+    a, b = table.values[mine], other.values[theirs]
+    if _agreement(a, b) > 0.5:
+        return 0
+    shifts = ((1, a[1:], b[:-1]), (-1, a[:-1], b[1:]))
+    return next((by for by, ours, their in shifts if _agreement(ours, their) > 0.9), 0)
+
+
+def same_numbers(table: VintageTable, other: VintageTable) -> bool:
+    """Whether two series that differ by nature, such as a week's average and its Wednesday, hold the same numbers."""
+    _, mine, theirs = np.intersect1d(table.periods, other.periods, assume_unique=True, return_indices=True)
+    return _agreement(table.values[mine], other.values[theirs]) > 0.9
+
+
+def _agreement(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    """Share of equal values where the first changes from one period to the next: standing still is no evidence."""
+    moves = np.flatnonzero((np.diff(a) != 0) & np.isfinite(a[1:]) & np.isfinite(b[1:])) + 1
+    return float((a[moves] == b[moves]).mean()) if len(moves) >= _FEW else 0.0
 
 
 def _contradicted(table: VintageTable, others: Sequence[VintageTable], unit: Unit) -> list[tuple[VintageTable, float]]:

@@ -3,27 +3,30 @@
     archive/raw/<sha256>                     bytes of a file as it came: the evidence of a vintage
     archive/observations/<id>__<as_of>...    its values in the catalogue's unit, as Parquet
     archive/manifest.jsonl                   one line a vintage, only ever appended to
+    archive/lock                             held while an import decides and writes
 
 DuckDB writes and reads the Parquet files from memory; there is no database file, which a
 second process could not open. A line is appended after the files it names are in place, so
-an import that is interrupted leaves the archive as it was. Import from one process at a time.
+an import that is interrupted leaves the archive as it was.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from forecast.data.arrival import beside_the_archive, key_of, standing, twin, twofold
 from forecast.data.catalog import Catalog, SeriesSpec, catalog
-from forecast.data.quality import unit_conflicts, unit_that_fits
+from forecast.data.lock import only_writer
 from forecast.data.sources.directory import ImportReport, SeriesFile, SetAside, Track, read_directory
 from forecast.data.vintages import Vintages, VintageTable
 from forecast.errors import DataError, UnitError
@@ -32,6 +35,10 @@ from forecast.tables import write_atomically
 
 if TYPE_CHECKING:
     import duckdb
+
+MANIFEST = "manifest.jsonl"
+RAW = re.compile(r"raw/[0-9a-f]{64}")
+OBSERVATIONS = re.compile(r"observations/[A-Za-z0-9][A-Za-z0-9._-]{0,200}\.parquet")
 
 _HOW = "Fill it with: forecast data import DIR"
 
@@ -50,6 +57,7 @@ class Entry:
     observations : path of the Parquet file inside the archive
     values, first, last : number of values and the periods they span
     refused      : values left out: period, value in ``unit``, reason
+    warnings     : what was remarkable about the values on arrival
     """
 
     id: str
@@ -67,6 +75,18 @@ class Entry:
     repairs: Sequence[str]
     refused: Sequence[Mapping[str, object]]
     provenance: Mapping[str, str]
+    warnings: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        # The line may come from somebody else's archive, and its paths are opened.
+        for path, pattern in ((self.raw, RAW), (self.observations, OBSERVATIONS)):
+            if not pattern.fullmatch(path):
+                raise ValueError(f"{path[:80]!r} is no path of the archive")
+
+    @property
+    def raw(self) -> str:
+        """Path of the file as it came, inside the archive."""
+        return f"raw/{self.sha256}"
 
     @property
     def note(self) -> str:
@@ -82,19 +102,28 @@ def entries(folder: Path | None = None) -> list[Entry]:
     ------
     DataError : no archive, or a damaged line; says how to fill it
     """
-    path = (folder or archive_folder()) / "manifest.jsonl"
-    if not path.exists():
-        raise DataError(f"the archive {path.parent} is empty. {_HOW}")
-    latest: dict[tuple[str, str], Entry] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        try:
-            entry = Entry(**json.loads(line))
-        except (ValueError, TypeError) as error:
-            raise DataError(
-                f"{path}, line {number} is damaged: {error}. Remove the archive and import again."
-            ) from error
-        latest[entry.id, entry.as_of] = entry
+    latest = {(entry.id, entry.as_of): entry for _, entry in lines(folder or archive_folder())}
     return [latest[key] for key in sorted(latest)]
+
+
+def lines(archive: Path) -> list[tuple[bytes, Entry]]:
+    """Every line of the manifest, the superseded ones too, oldest first.
+
+    Raises
+    ------
+    DataError : no archive, or a damaged line; says how to fill it
+    """
+    path = archive / MANIFEST
+    if not path.exists():
+        raise DataError(f"the archive {archive} is empty. {_HOW}")
+    return [(line, _entry_of(line, f"{path}, line {n}")) for n, line in enumerate(path.read_bytes().splitlines(), 1)]
+
+
+def _entry_of(line: bytes, where: str) -> Entry:
+    try:
+        return Entry(**json.loads(line))
+    except (ValueError, TypeError, AttributeError) as error:
+        raise DataError(f"{where} is damaged: {error}. Remove the archive and import again.") from error
 
 
 def load_vintages(folder: Path | None = None, *, known: Catalog | None = None) -> Vintages:
@@ -107,16 +136,26 @@ def load_vintages(folder: Path | None = None, *, known: Catalog | None = None) -
     """
     known = known or catalog()
     archive = folder or archive_folder()
-    return Vintages.from_tables(_tables(entries(archive), archive, known), known)
+    return Vintages.from_tables(stored_tables(entries(archive), archive, known), known)
 
 
-def _tables(found: Iterable[Entry], archive: Path, known: Catalog) -> list[VintageTable]:
+def stored_tables(found: Iterable[Entry], archive: Path, known: Catalog) -> list[VintageTable]:
+    """The observations of vintages of catalogued series.
+
+    Raises
+    ------
+    DataError : a file is missing or damaged; names it and says how to replace it
+    UnitError : the catalogue's unit of a series has changed since it was imported
+    """
     specs = {spec.id: spec for spec in known.values()}
-    connection = _connect()
-    return [_table(connection, entry, archive, specs[entry.id]) for entry in found if entry.id in specs]
+    connection = connect()
+    return [stored_table(connection, entry, archive, specs[entry.id]) for entry in found if entry.id in specs]
 
 
-def _table(connection: duckdb.DuckDBPyConnection, entry: Entry, archive: Path, spec: SeriesSpec) -> VintageTable:
+def stored_table(connection: duckdb.DuckDBPyConnection, entry: Entry, archive: Path, spec: SeriesSpec) -> VintageTable:
+    """The observations of one vintage; errors as for ``stored_tables``."""
+    import duckdb
+
     if entry.unit != spec.unit.name:
         raise UnitError(
             f"{entry.id} was archived in {entry.unit}, and the catalogue now says {spec.unit}. "
@@ -125,14 +164,18 @@ def _table(connection: duckdb.DuckDBPyConnection, entry: Entry, archive: Path, s
     path = archive / entry.observations
     if not path.exists():
         raise DataError(f"the archive lacks {path}. Import {entry.file} again.")
-    rows = connection.execute("SELECT period, value FROM read_parquet(?) ORDER BY period", [str(path)]).fetchnumpy()
-    periods = np.asarray(rows["period"], dtype="datetime64[D]")
-    # DuckDB keeps an empty cell as NULL and hands it back masked, with an arbitrary number underneath.
-    values = np.ma.filled(np.ma.asarray(rows["value"], dtype=np.float64), np.nan)
+    try:
+        rows = connection.execute("SELECT period, value FROM read_parquet(?) ORDER BY period", [str(path)]).fetchnumpy()
+        periods = np.asarray(rows["period"], dtype="datetime64[D]")
+        # DuckDB keeps an empty cell as NULL and hands it back masked, with an arbitrary number underneath.
+        values = np.ma.filled(np.ma.asarray(rows["value"], dtype=np.float64), np.nan)
+    except (duckdb.Error, ValueError, TypeError) as error:
+        raise DataError(f"{path} is damaged. Delete it and import {entry.file} again.") from error
     return VintageTable(spec.name, pd.Timestamp(entry.as_of), periods, values)
 
 
-def _connect() -> duckdb.DuckDBPyConnection:
+def connect() -> duckdb.DuckDBPyConnection:
+    """DuckDB in memory; opening it is the slow part of reading a small file."""
     import duckdb
 
     return duckdb.connect(":memory:")
@@ -192,98 +235,61 @@ def import_directory(
     known = known or catalog()
     archive = archive or archive_folder()
     read = read_directory(folder, units=units, known=known, track=track)
+    with only_writer(archive):
+        return _take_in(read, archive, known)
+
+
+def _take_in(read: ImportReport, archive: Path, known: Catalog) -> ImportReport:
     held = {(e.id, e.as_of): e for e in _held(archive)}
-    standing = {file.name: _standing(file, held, known) for file in read.imported}
-    fresh = [file for file in read.imported if standing[file.name] == "new"]
-    clashing = [SetAside(f.name, _clash(f, held, known)) for f in read.imported if standing[f.name] == "clash"]
-    kept = _not_read_again(held, fresh, known)
-    conflicts = _conflicts(fresh, _tables(kept, archive, known), known)
-    entering = [file for file in fresh if file.name not in conflicts]
+    reasons = twofold(read.imported, known)
+    stands = {f.name: standing(f, held.get(key_of(f, known))) for f in read.imported if f.name not in reasons}
+    reasons |= {name: why for name, why in stands.items() if why not in ("new", "held")}
+    fresh = [file for file in read.imported if stands.get(file.name) == "new"]
+    again = {key_of(file, known) for file in fresh}
+    kept = [entry for key, entry in held.items() if key not in again and _bears_upon(entry, fresh, known)]
+    reasons |= beside_the_archive(fresh, stored_tables(kept, archive, known), known)
+    entering = [file for file in fresh if file.name not in reasons]
     _write(entering, archive, known)
     return replace(
         read,
         imported=tuple(entering),
-        unchanged=tuple(file for file in read.imported if standing[file.name] == "held"),
-        refused=(*read.refused, *clashing, *(SetAside(name, why) for name, why in conflicts.items())),
+        unchanged=tuple(file for file in read.imported if stands.get(file.name) == "held"),
+        refused=(*read.refused, *(SetAside(name, why) for name, why in reasons.items())),
     )
 
 
 def _held(archive: Path) -> list[Entry]:
-    if not (archive / "manifest.jsonl").exists():
+    if not (archive / MANIFEST).exists():
         return []
     return [entry for entry in entries(archive) if (archive / entry.observations).exists()]
 
 
-def _key(file: SeriesFile, known: Catalog) -> tuple[str, str]:
-    return known[file.table.series].id, f"{file.table.as_of:%Y-%m-%d}"
-
-
-def _standing(
-    file: SeriesFile, held: Mapping[tuple[str, str], Entry], known: Catalog
-) -> Literal["new", "held", "clash"]:
-    entry = held.get(_key(file, known))
-    if entry is None:
-        return "new"
-    if entry.sha256 != file.sha256:
-        return "clash"
-    # A unit that was stated once is not undone by importing the same file without stating it.
-    return "held" if file.assumed or entry.unit_read == file.unit.name else "new"
-
-
-def _clash(file: SeriesFile, held: Mapping[tuple[str, str], Entry], known: Catalog) -> str:
-    key = _key(file, known)
-    return (
-        f"{file.name}: the archive already holds another file of {key[0]} as of {key[1]} "
-        f"({held[key].file}). Give this one the day on which it was current."
-    )
-
-
-def _not_read_again(held: Mapping[tuple[str, str], Entry], fresh: Sequence[SeriesFile], known: Catalog) -> list[Entry]:
-    """Archived vintages of the series that arrive, but for those being read again."""
-    again = {_key(file, known) for file in fresh}
-    arriving = {key[0] for key in again}
-    return [entry for key, entry in held.items() if entry.id in arriving and key not in again]
-
-
-def _conflicts(fresh: Sequence[SeriesFile], archived: Sequence[VintageTable], known: Catalog) -> dict[str, str]:
-    """File name -> why its unit cannot be right."""
-    reasons: dict[str, str] = {}
-    for name in sorted({file.table.series for file in fresh}):
-        files = [file for file in fresh if file.table.series == name]
-        others = [table for table in archived if table.series == name]
-        spec = known[name]
-        found = unit_conflicts([f.table for f in files], [not f.assumed for f in files], others, spec.unit)
-        for i, (other, factor) in found.items():
-            reasons[files[i].name] = _wrong_unit(files[i], spec, other, factor)
-    return reasons
-
-
-def _wrong_unit(file: SeriesFile, spec: SeriesSpec, other: VintageTable, factor: float) -> str:
-    fitting = unit_that_fits(file.unit, factor)
-    unit = fitting.name if fitting else "UNIT"
-    said = f"no unit is stated; read in {file.unit}, the catalogue's," if file.assumed else f"read in {file.unit}"
-    otherwise = "" if file.assumed else " If that vintage is the wrong one, import it again with its unit."
-    return (
-        f"{file.name}: {said} its values are {factor:g} times those of the vintage of {other.as_of:%Y-%m-%d}. "
-        f"State its unit: --unit {spec.id}={unit}.{otherwise}"
-    )
+def _bears_upon(entry: Entry, fresh: Sequence[SeriesFile], known: Catalog) -> bool:
+    """Whether an archived vintage is of a series that arrives, or of its neighbour."""
+    arriving = {file.table.series for file in fresh}
+    return entry.id in {known[name].id for series in arriving for name in (series, twin(series)) if name in known}
 
 
 def _write(files: Sequence[SeriesFile], archive: Path, known: Catalog) -> None:
     if not files:
         return
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    connection = _connect()
+    connection = connect()
     (archive / "observations").mkdir(parents=True, exist_ok=True)
-    lines = []
+    added = []
     for file in files:
         entry = _entry(file, known[file.table.series], now)
-        write_atomically(archive / "raw" / entry.sha256, file.content)
+        write_atomically(archive / entry.raw, file.content)
         _write_parquet(connection, file.table, archive / entry.observations)
-        lines.append(json.dumps(_plain(entry), ensure_ascii=False))
-    manifest = archive / "manifest.jsonl"
+        added.append(json.dumps(_plain(entry), ensure_ascii=False).encode())
+    append(archive, added)
+
+
+def append(archive: Path, added: Iterable[bytes]) -> None:
+    """Add lines to the manifest; the files they name stand already."""
+    manifest = archive / MANIFEST
     before = manifest.read_bytes() if manifest.exists() else b""
-    write_atomically(manifest, before + "".join(f"{line}\n" for line in lines).encode())
+    write_atomically(manifest, before + b"".join(line + b"\n" for line in added))
 
 
 def _entry(file: SeriesFile, spec: SeriesSpec, now: str) -> Entry:
@@ -306,6 +312,7 @@ def _entry(file: SeriesFile, spec: SeriesSpec, now: str) -> Entry:
         repairs=file.repairs,
         refused=tuple({"period": v.period, "value": v.value, "reason": v.reason} for v in file.refused),
         provenance=file.provenance,
+        warnings=tuple(warning.said for warning in file.warnings),
     )
 
 
@@ -319,4 +326,6 @@ def _write_parquet(connection: duckdb.DuckDBPyConnection, table: VintageTable, p
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     target = str(part).replace("'", "''")
     connection.execute(f"COPY (SELECT CAST(period AS DATE) AS period, value FROM rows) TO '{target}' (FORMAT parquet)")
+    with part.open("rb") as file:
+        os.fsync(file.fileno())
     part.replace(path)

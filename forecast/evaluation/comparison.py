@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from forecast.evaluation.inference import long_run_variance, overlap
+from forecast.evaluation.inference import overlap, standard_error_of_mean
 
 SERIES = ["model", "conditioning", "target", "horizon"]
 WORSE = (*SERIES, "n", "mean", "reference", "difference", "standard_error", "reason")
 
-# Machines and libraries differ in the last digits of a mean score; no one would call that worse.
-_ROUNDING = 1e-6
+# Stored scores are rounded to six digits, and machines differ in the last ones; no one would call that worse.
+_ROUNDING = 1e-5
 
 
 def worsened(now: pd.DataFrame, before: pd.DataFrame, *, score: str, tolerance: float) -> pd.DataFrame:
@@ -23,7 +23,7 @@ def worsened(now: pd.DataFrame, before: pd.DataFrame, *, score: str, tolerance: 
 
         d(o) = score now - score before, at each origin o that both have,    worse if mean(d) > tolerance * se(mean(d))
 
-    The standard error is that of overlapping differences (:func:`long_run_variance`): a model that was not touched
+    The standard error is that of overlapping differences (:func:`standard_error_of_mean`): a model that was not touched
     has d = 0 and never appears; one that draws other random numbers does so rarely, at one standard error in about
     16 percent of its series. A difference that never changes has no standard error to excuse it.
 
@@ -51,7 +51,7 @@ def worsened(now: pd.DataFrame, before: pd.DataFrame, *, score: str, tolerance: 
 
 
 def _known(table: pd.DataFrame, score: str) -> pd.DataFrame:
-    return table.loc[table["outcome"].notna(), [*SERIES, "origin", "outcome", score]].rename(columns={score: "score"})
+    return table.loc[table[score].notna(), [*SERIES, "origin", "outcome", score]].rename(columns={score: "score"})
 
 
 def _held_against(cells: pd.DataFrame, *, score: str, tolerance: float) -> dict[str, Any]:
@@ -59,7 +59,8 @@ def _held_against(cells: pd.DataFrame, *, score: str, tolerance: float) -> dict[
     now, before = common["score"].to_numpy(), common["score_before"].to_numpy()
     d = now - before
     difference = float(d.mean()) if len(d) else np.nan
-    error = _standard_error(d, overlap(common["origin"], int(cells["horizon"].iloc[0]))) if len(d) > 1 else np.nan
+    lags = overlap(common["origin"], int(cells["horizon"].iloc[0]))
+    error = standard_error_of_mean(d, lags)[0] if len(d) > 1 else np.nan
     reasons = list(_not_common(cells))
     if len(d) and difference > _ROUNDING * np.abs(before).mean() and not difference <= tolerance * error:
         times = f", {difference / error:.1f} standard errors" if error > 0 else ""
@@ -83,7 +84,3 @@ def _not_common(cells: pd.DataFrame) -> Iterator[str]:
         lost = int((cells["_merge"] == lacking).sum())
         if lost:
             yield f"missing {where}" if lost == len(cells) else f"{lost} of {len(cells)} cells missing {where}"
-
-
-def _standard_error(d: NDArray[np.float64], lags: int) -> float:
-    return float(np.sqrt(long_run_variance(d, min(lags, len(d) - 1)) / (len(d) - 1)))

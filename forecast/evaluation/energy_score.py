@@ -1,10 +1,14 @@
-"""Energy score: are paths right as a whole, or only one date at a time?"""
+"""Energy score: are paths right as a whole, or only one date at a time?
+
+Half the mean distance of two draws is the costly part, D^2 pairs of them. Sums over
+some of the pairs, balanced so that every draw meets as many others, are nearly as good
+(Blom, 1976), and the draws leave a larger error of their own.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,9 +16,11 @@ from numpy.typing import ArrayLike, NDArray
 from forecast.evaluation.threads import in_chunks
 
 type Array = NDArray[np.float64]
+type Reals = NDArray[np.floating]
 
-_SHIFTS = 16
-_IN_CELLS = 4
+_PARTNERS = 16
+_SHIFTS = 4
+_ROWS = 128
 
 
 def energy_score(draws: ArrayLike, outcome: ArrayLike, *, exact: bool = False) -> Array:
@@ -22,16 +28,16 @@ def energy_score(draws: ArrayLike, outcome: ArrayLike, *, exact: bool = False) -
 
         ES = mean_i |x_i - y| - 1/2 mean_ij |x_i - x_j|,    |.| the Euclidean length over the path
 
-    Two forecasts with the same margins but different dependence score differently. The second term runs over D^2
-    pairs of draws; with many draws it is taken over 16 cyclic shifts, 16 D pairs (i, i + s), the same for every
-    path, at a relative error of about 0.2 percent of that term with 4,000 draws. The pairs are of draws at random
-    distances in the order of the draws, so an ensemble that repeats or is sorted does no harm on average.
+    Two forecasts with the same margins but different dependence score differently. Of more than 256 draws the second
+    mean is taken over 8 D pairs, the same for every path: the draws are dealt like cards into blocks of 16, each
+    spread evenly over the draws in whatever order they stand, and each block meets another one. With 4,000 draws of
+    13 dates that moves the score by about 0.04 percent.
 
     Parameters
     ----------
     draws   : (D, H, ...) draw x period of the path, then any paths, in one unit
     outcome : (H, ...)
-    exact   : all pairs, also of many draws; some hundred times slower
+    exact   : all pairs, also of many draws: some fifty times slower
 
     Returns
     -------
@@ -39,18 +45,60 @@ def energy_score(draws: ArrayLike, outcome: ArrayLike, *, exact: bool = False) -
 
     References
     ----------
-    Gneiting and Raftery (2007), JASA 102, equation 22; Gneiting et al. (2008), Test 17, section 4.1 (pairs i, i + 1).
+    Gneiting and Raftery (2007), JASA 102, equation 22; Blom (1976), Biometrika 63.
     """
     draws, outcome = np.asarray(draws, dtype=float), np.asarray(outcome, dtype=float)
     n_draws, length = draws.shape[:2]
     paths, y = draws.reshape(n_draws, length, -1), outcome.reshape(length, -1)
+    mean_distance = _over_all_pairs if exact or n_draws <= _PARTNERS**2 else _over_some_pairs
     score = np.empty(y.shape[1])
 
     def work(some: slice) -> None:
-        score[some] = _energy(paths[..., some], y[:, some], shifts=n_draws if exact else _SHIFTS, whole=True)[0]
+        for path in range(some.start, some.stop):
+            score[path] = _energy(np.array(paths[..., path].T, order="C"), y[:, path], mean_distance)
 
     in_chunks(work, y.shape[1], each=n_draws * length)
     return score.reshape(outcome.shape[1:])
+
+
+def _energy(x: Array, y: Array, mean_distance: Callable[[Array], float]) -> float:
+    """(H, D), which is overwritten, and (H,)."""
+    centre, n_draws = x.mean(axis=1), x.shape[1]
+    x -= centre[:, None]  # inner products of centred draws keep their digits
+    apart = mean_distance(x)
+    x -= (y - centre)[:, None]
+    error = np.sqrt(np.multiply(x, x, out=x).sum(axis=0)).mean()
+    return float(error - (n_draws - 1) / n_draws * apart / 2)
+
+
+def _over_some_pairs(x: Array) -> float:
+    """Mean distance of two different draws: of m blocks, b holds draws b, b + m, b + 2 m ... and meets b + m / 2."""
+    half = x.shape[1] // (2 * _PARTNERS)
+    dealt = x[:, : 2 * half * _PARTNERS].reshape(len(x), _PARTNERS, 2 * half).transpose(2, 1, 0)
+    scale = max(x.max(), -x.min()) or 1.0  # so that no square overflows in single precision, which is enough here
+    blocks = np.empty(dealt.shape, dtype=np.float32)
+    np.divide(dealt, scale, out=blocks, casting="same_kind")
+    return float(scale * _distances(blocks[:half], blocks[half:]).mean())
+
+
+def _over_all_pairs(x: Array) -> float:
+    """Mean distance of two different draws, (H, D); missing of a single one."""
+    draws, total = np.ascontiguousarray(x.T), 0.0
+    for start in range(0, len(draws), _ROWS):
+        rows, later = draws[start : start + _ROWS], draws[start + _ROWS :]
+        total += _distances(rows, rows).sum() + 2 * _distances(rows, later).sum()
+    pairs = len(draws) * (len(draws) - 1)
+    return float(total / pairs) if pairs else 0.0
+
+
+def _distances(a: Reals, b: Reals) -> Reals:
+    """|a_i - b_j| = sqrt(a_i a_i + b_j b_j - 2 a_i b_j): (..., n, H), (..., m, H) -> (..., n, m)."""
+    squares: Reals = a @ b.swapaxes(-1, -2)
+    squares *= -2
+    squares += np.vecdot(a, a)[..., :, None]
+    squares += np.vecdot(b, b)[..., None, :]
+    np.maximum(squares, 0, out=squares)
+    return np.sqrt(squares, out=squares)
 
 
 def energy_of_paths(draws: Array, outcomes: Array, paths: Sequence[int]) -> Array:
@@ -64,70 +112,43 @@ def energy_of_paths(draws: Array, outcomes: Array, paths: Sequence[int]) -> Arra
 
     Returns
     -------
-    (H, K) in the target's unit, over 4 shifts: at 1,000 draws their error is half of what the draws themselves leave
+    (H, K) in the target's unit, from 4 D pairs: at 1,000 draws the error is half of what the draws themselves leave
     """
-    longest, n_draws = max(paths), len(draws)
-    of_path, at = np.repeat(np.arange(len(paths)), paths), np.concatenate([np.arange(length) for length in paths])
-    stacked = np.zeros((n_draws, longest, len(paths), draws.shape[2]))
-    known = np.full(stacked.shape[1:], np.nan)
-    stacked[:, at, of_path], known[at, of_path] = draws, outcomes
-    shape = (longest, len(paths) * draws.shape[2])
-    scores = _energy(stacked.reshape(n_draws, *shape), known.reshape(shape), shifts=_IN_CELLS, whole=False)
-    return scores.reshape(known.shape)[at, of_path]
+    origin = np.repeat(np.arange(len(paths)), paths)
+    period = np.arange(len(outcomes)) - np.repeat(np.cumsum(paths) - paths, paths)
+    x = np.zeros((max(paths), len(paths), draws.shape[2], len(draws)))
+    y = np.full(x.shape[:-1], np.nan)
+    x[period, origin], y[period, origin] = np.moveaxis(draws, 0, -1), outcomes
+    return _energy_up_to_each(x, y)[period, origin]
 
 
-def _energy(draws: Array, outcome: Array, *, shifts: int, whole: bool) -> Array:
-    """(D, H, N), (H, N) -> (H, N) for the path up to each period, or (1, N) for the whole path."""
-    n_draws = len(draws)
-    x = np.array(np.moveaxis(draws, 0, -1), order="C")  # (H, N, D): one path's draws are contiguous
-    mean = x.mean(axis=-1, keepdims=True)
-    x -= mean
-    apart = _mean_distance(x, shifts, whole=whole)
-    x += mean - outcome[..., None]
-    score: Array = _lengths(x, whole=whole).mean(axis=-1) - (n_draws - 1) / n_draws * apart / 2
+def _energy_up_to_each(x: Array, y: Array) -> Array:
+    """(H, ..., D), which is overwritten, and (H, ...) -> (H, ...): the pairs are i and i + s on the circle of draws."""
+    n_draws = x.shape[-1]
+    circle = np.concatenate([x, x], axis=-1)
+    difference, apart = np.empty_like(x), np.zeros(y.shape)
+    shifts = _shifts(n_draws)
+    for shift in shifts:
+        np.subtract(circle[..., shift : shift + n_draws], x, out=difference)
+        apart += _lengths(difference).mean(axis=-1)
+    x -= y[..., None]
+    score: Array = _lengths(x).mean(axis=-1) - (n_draws - 1) / n_draws * apart / len(shifts) / 2
     return score
 
 
-def _mean_distance(x: Array, shifts: int, *, whole: bool) -> Array:
-    """Mean Euclidean distance of two different draws: (H, N, D) -> (H or 1, N)."""
-    n_draws = x.shape[-1]
-    distances, weights = _distances(n_draws, shifts)
-    # A sample of pairs needs no more digits than single precision has; scaled, so that no square overflows.
-    digits = np.float32 if len(distances) == shifts else np.float64
-    scale = np.maximum(x.max(axis=(0, -1)), -x.min(axis=(0, -1)))
-    scale[scale == 0] = 1.0
-    circle = np.empty((*x.shape[:-1], n_draws + distances.max(initial=0)), dtype=digits)
-    np.divide(x, scale[:, None], out=circle[..., :n_draws], casting="same_kind")
-    circle[..., n_draws:] = circle[..., : distances.max(initial=0)]
-    total, difference = np.zeros((1 if whole else len(x), x.shape[1])), np.empty(x.shape, dtype=digits)
-    for distance, weight in zip(distances, weights, strict=True):
-        np.subtract(circle[..., distance : distance + n_draws], circle[..., :n_draws], out=difference)
-        total += weight * _lengths(difference, whole=whole).mean(axis=-1)
-    return total * scale
-
-
-def _lengths(difference: NDArray[Any], *, whole: bool) -> NDArray[Any]:
-    """Euclidean lengths over the first axis, of the whole path or up to each period; the input is overwritten."""
-    np.multiply(difference, difference, out=difference)
-    if whole:
-        squares = difference.sum(axis=0, keepdims=True)
-    else:
-        squares = difference
-        for period in range(1, len(squares)):
-            squares[period] += squares[period - 1]
-    lengths: NDArray[Any] = np.sqrt(squares, out=squares)
-    return lengths
+def _lengths(x: Array) -> Array:
+    """Euclidean lengths over the first axis up to each of its elements; (H, ...), which is overwritten."""
+    np.multiply(x, x, out=x)
+    for period in range(1, len(x)):
+        x[period] += x[period - 1]
+    return np.sqrt(x, out=x)
 
 
 @cache
-def _distances(n_draws: int, shifts: int) -> tuple[NDArray[np.int64], Array]:
-    """Distances on the circle of draws and their weights, which add to one.
-
-    Each pair of D draws is found once at a distance of 1 ... (D - 1) / 2, and twice at D / 2.
-    """
-    half = n_draws // 2
-    distances = np.arange(1, half + 1)
-    if half > shifts:
-        distances = np.sort(np.random.default_rng(0).choice(distances, shifts, replace=False))
-    weights = np.where(2 * distances == n_draws, 0.5, 1.0)
-    return distances, weights / max(weights.sum(), 1.0)
+def _shifts(n_draws: int) -> tuple[int, ...]:
+    """Distances on the circle of draws: all if there are few, else some at random, so that no order of draws does harm."""
+    half = np.arange(1, max(n_draws // 2, 1) + 1)
+    if len(half) <= _SHIFTS:
+        # Beyond D / 2 each distance is met again; at D / 2 itself the pairs come twice: all of them weigh the same.
+        return tuple(range(1, n_draws)) or (0,)
+    return tuple(np.random.default_rng(0).choice(half, _SHIFTS, replace=False).tolist())

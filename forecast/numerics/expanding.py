@@ -24,7 +24,7 @@ from .least_squares import Basis, LeastSquares, dependence_tolerance, least_squa
 
 type Array = NDArray[np.float64]
 
-# Rows after a refit, at most: bounds memory, and a product of fixed shape has the same bits whatever follows.
+# Rows after a refit, at most: bounds memory.
 _BLOCK = 1024
 # Of the cumulated squares that decide about a refit; a thousand costs 3 of 16 digits of a correction.
 _NEWS = 1e3
@@ -65,7 +65,7 @@ def expanding_least_squares(X: Array, y: Array, first: int) -> ExpandingFit:
 
     References
     ----------
-    Björck (1996), Numerical Methods for Least Squares Problems, sections 2.4 and 3.
+    Björck (1996), Numerical Methods for Least Squares Problems, chapter 3 (modified problems).
     """
     X, y = np.asarray(X, dtype=float), np.asarray(y, dtype=float)
     _refuse(X, y, first)
@@ -122,11 +122,9 @@ def _following(fit: LeastSquares, X: Array, Y: Array) -> tuple[Array, Array]:
     start = np.sum(fit.residuals**2, axis=0)
     if not len(X):
         return fit.coefficients[None], start[None]
-    rows, responses = np.zeros((_BLOCK, k)), np.zeros((_BLOCK, m))
-    rows[: len(X)], responses[: len(X)] = X, Y
-    z, e = fit.basis.coordinates(rows), responses - rows @ fit.coefficients
+    z, e = fit.basis.coordinates(X), Y - np.sum(X[:, :, None] * fit.coefficients, axis=1)
     with np.errstate(over="ignore"):
-        news = np.cumsum(np.sum(z**2, axis=1))[: len(X)]
+        news = np.cumsum(np.sum(z**2, axis=1))
     kept = int(np.searchsorted(news, _NEWS))
     z, e = z[:kept, :, None], e[:kept, None, :]
     gram = np.eye(k) + np.cumsum(z * z.swapaxes(1, 2), axis=0)
@@ -137,5 +135,5 @@ def _following(fit: LeastSquares, X: Array, Y: Array) -> tuple[Array, Array]:
     squares = start + np.cumsum(e[:, 0] ** 2, axis=0) - np.sum(moment * correction, axis=1)
     return (
         np.concatenate([fit.coefficients[None], fit.coefficients + change]),
-        np.concatenate([start[None], np.maximum(squares, start)]),
+        np.concatenate([start[None], squares]),
     )

@@ -44,17 +44,19 @@ class Basis:
         """Of X with columns of length one; 1 is orthogonal, 1e15 is hopeless."""
         return float(np.linalg.cond(self.R)) if self.R.size else 1.0
 
+    # Both by substitution, exact up to rounding of the rows, which multiplying with the inverse is not.
     def coordinates(self, rows: Array) -> Array:
-        """Further rows (r, k) of the design in the basis: z with R' z' = row'; those of X itself are Q.
-
-        By substitution, which is exact for a row that differs by rounding; multiplying with the inverse is not.
-        """
-        return np.asarray(solve_triangular(self.R, (rows / self.scale)[:, self.order].T, trans="T").T)
+        """Further rows (r, k) of the design in the basis: z with R' z' = row'; those of X itself are Q."""
+        z = np.ascontiguousarray((rows / self.scale)[:, self.order].T)
+        for j in range(len(z)):
+            z[j] /= self.R[j, j]
+            z[j + 1 :] -= self.R[j, j + 1 :, None] * z[j]
+        return z.T
 
     def coefficients(self, along: Array) -> Array:
-        """b (k, m) with X b = Q along, by substitution."""
+        """b (k, m) with X b = Q along."""
         b = np.empty_like(along)
-        b[self.order] = solve_triangular(self.R, along)
+        b[self.order] = _back_substituted(self.R, along)
         return b / self.scale[:, None]
 
 
@@ -122,7 +124,7 @@ def orthonormal_basis(X: Array, names: Sequence[str] | None = None) -> Basis:
     if rank < k:
         raise RankDeficientError(_dependence(R, order, rank, names))
     inverse = np.empty((k, k))
-    inverse[order] = solve_triangular(R, np.eye(k), check_finite=False)
+    inverse[order] = _back_substituted(R, np.eye(k))
     return Basis(Q, R, order, scale, inverse / scale[:, None])
 
 
@@ -149,6 +151,17 @@ def _scaled_qr(X: Array) -> tuple[Array, Array, NDArray[np.intp], Array]:
 
 def _independent(R: Array, n: int) -> int:
     return int(np.sum(np.abs(np.diag(R)) > dependence_tolerance(n)))
+
+
+# Substitution goes element by element. LAPACK's answer for one column depends, in its last bits, on how many others are
+# asked for, and OpenBLAS wakes every thread for the smallest triangle, which on a busy machine costs milliseconds.
+def _back_substituted(R: Array, right: Array) -> Array:
+    """R^-1 right; (k, k), (k, m) -> (k, m)."""
+    solved = right.copy()
+    for j in reversed(range(len(R))):
+        solved[j] /= R[j, j]
+        solved[:j] -= R[:j, j, None] * solved[j]
+    return solved
 
 
 def _refuse_not_finite(X: Array, names: Sequence[str]) -> None:

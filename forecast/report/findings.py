@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from forecast.evaluation.multiplicity import holm
 from forecast.report.figures import weeks_ahead
 from forecast.report.tables import SIGNIFICANT, groups, number, p_value, percent, records, unit_label
 
@@ -134,17 +135,3 @@ def overall(compared: pd.DataFrame, *, benchmark: str) -> list[str]:
 
 def _better(rows: pd.DataFrame) -> pd.Series:
     return (rows["p_value"] < SIGNIFICANT) & (rows["difference"] < 0)
-
-
-def holm(p_values: pd.Series) -> pd.Series:
-    """p-values that hold for all m comparisons at once.
-
-        p~_(i) = max_{j <= i} min(1, (m - j + 1) p_(j))
-
-    References
-    ----------
-    Holm (1979), Scandinavian Journal of Statistics 6.
-    """
-    ordered = p_values.sort_values()
-    factors = range(len(ordered), 0, -1)
-    return (ordered * list(factors)).clip(upper=1).cummax().reindex(p_values.index)

@@ -52,8 +52,8 @@ type Array = NDArray[np.float64]
 type Errors = Literal["autoregressive", "independent"]
 type KinkPrior = Literal["normal", "flat"]
 
-# Below two years the calendar effects alone have a handful of events each.
-MINIMUM_WEEKS = 104
+# Two years less their ragged edge: below that calendar effects have a handful of events each.
+MINIMUM_WEEKS = 100
 # A fifth of the published step's half. The scale of calm years is about 0.2 bp; far below that the walls of the
 # rounding interval become cliffs that no gradient sees.
 SMALLEST_SCALE = 0.1  # bp
@@ -133,7 +133,7 @@ class SatiationCurve:
 
         Raises
         ------
-        ShortHistoryError : fewer than 104 pairs of adjacent complete weeks
+        ShortHistoryError : fewer than 100 pairs of adjacent complete weeks
         UnitError         : the spread is not in bp or the ratio not in percent
         """
         return self.model(self._data(*_spread_and_regressors(self, design)))
@@ -193,7 +193,7 @@ class SatiationCurve:
 
         Raises
         ------
-        ShortHistoryError : fewer than 104 pairs of adjacent complete weeks
+        ShortHistoryError : fewer than 100 pairs of adjacent complete weeks
         UnitError         : the spread is not in bp or the ratio not in percent
         DiagnosticsError  : the sampler did not converge
         """

@@ -13,7 +13,7 @@ import difflib
 import hashlib
 import io
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,18 +21,38 @@ import numpy as np
 import pandas as pd
 
 from forecast.data.catalog import Catalog, SeriesSpec, catalog
-from forecast.data.quality import RefusedValue, impossible, period_labels
-from forecast.data.sources.series_csv import decode, distinct_periods, parse_day, parse_series
+from forecast.data.plausibility import Finding, findings, fractions, worst
+from forecast.data.quality import Periods, RefusedValue, impossible, period_labels
+from forecast.data.sources.series_csv import decode, distinct_periods, header, parse_day, parse_series, text_repairs
 from forecast.data.vintages import VintageTable
-from forecast.errors import DataError, ForecastError, UnknownNameError, VintageError
+from forecast.errors import DataError, ForecastError, UnitError, UnknownNameError, VintageError
 from forecast.units import Unit, convert, factor, parse_unit
 
 MANIFEST = "MANIFEST.csv"
+
+# A century of daily values is a megabyte.
+_LARGEST_FILE = 64 * 2**20
 
 _NAME = re.compile(r"(?P<id>.+?)(?:__(?P<as_of>[^_]+))?")
 
 type Row = Mapping[str, str]
 type Track = Callable[[Sequence[Path]], Iterable[Path]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reading:
+    """What the bytes of a file say.
+
+    table   : its values in the catalogue's unit
+    repairs : what was put right while reading
+    refused : values left out
+    days    : (n,) the labels in the file, row by row
+    """
+
+    table: VintageTable
+    repairs: tuple[str, ...]
+    refused: tuple[RefusedValue, ...]
+    days: Periods
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,6 +65,7 @@ class SeriesFile:
     provenance : what else the manifest says of it, such as ``obtained_from`` and ``checks``
     repairs    : what was put right while reading
     refused    : values left out
+    warnings   : what is remarkable about the values
     """
 
     name: str
@@ -55,6 +76,7 @@ class SeriesFile:
     provenance: Row
     repairs: tuple[str, ...]
     refused: tuple[RefusedValue, ...]
+    warnings: tuple[Finding, ...]
 
     @property
     def sha256(self) -> str:
@@ -98,6 +120,11 @@ class ImportReport:
     def repairs(self) -> tuple[tuple[str, str], ...]:
         """File name and what was put right."""
         return tuple((file.name, repair) for file in self.imported for repair in file.repairs)
+
+    @property
+    def warnings(self) -> tuple[Finding, ...]:
+        """What is remarkable about the values of the files that entered."""
+        return tuple(warning for file in self.imported for warning in file.warnings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +175,7 @@ def read_directory(
                 left_out.append(SetAside(path.name, reason))
             else:
                 unit = stated.get(path.stem) or stated.get(request.key)
-                accepted.append(_read(request, specs[request.key], unit))
+                accepted.append(_read(request, specs[request.key], unit, specs.keys()))
         except ForecastError as error:
             refused.append(SetAside(path.name, str(error)))
     return ImportReport(tuple(accepted), (), tuple(refused), tuple(left_out))
@@ -230,17 +257,52 @@ def _not_a_series(request: _Request, specs: Mapping[str, SeriesSpec]) -> str:
     return "not in the catalogue" + (f"; is it {close[0]}?" if close else "")
 
 
-def _read(request: _Request, spec: SeriesSpec, override: Unit | None) -> SeriesFile:
+def _read(request: _Request, spec: SeriesSpec, override: Unit | None, ids: Collection[str]) -> SeriesFile:
     as_of, where = _as_of(request), request.path.name
     unit, assumed = _unit(request, spec, override)
+    size = request.path.stat().st_size
+    if size > _LARGEST_FILE:
+        raise DataError(f"{where}: {size / 2**20:.0f} MB are too many for one series. Is it the right file?")
     content = request.path.read_bytes()
+    reading = read_series(content, spec, unit, as_of, where=where)
+    _demand_name(content, request, ids)
+    _demand_rows(reading, request)
+    found = findings(spec, reading.table, unit)
+    if fault := worst(found):
+        raise DataError(f"{where}: {fault}.")
+    if override is None and fractions(spec, reading.table.values[np.isfinite(reading.table.values)]):
+        raise UnitError(
+            f"{where}: said to be in {unit}, but the rates look like fractions, such as 0.0433 for 4.33 percent. "
+            f"Multiply them by 100, or confirm the unit: --unit {spec.id}={unit}"
+        )
+    return SeriesFile(
+        name=where,
+        content=content,
+        table=reading.table,
+        unit=unit,
+        assumed=assumed,
+        provenance={key: value for key, value in request.row.items() if value},
+        repairs=reading.repairs,
+        refused=reading.refused,
+        warnings=tuple(found),
+    )
+
+
+def read_series(content: bytes, spec: SeriesSpec, unit: Unit, as_of: pd.Timestamp, *, where: str) -> Reading:
+    """Read the bytes of a series file, whose unit and day are known.
+
+    Raises
+    ------
+    DataError    : they are no table of days and numbers, or a label belongs to no period; names file and line
+    VintageError : no value can be used
+    """
     lines, days, numbers = parse_series(content, where=where)
     try:
         labels = period_labels(spec, days)
     except DataError as error:
         raise DataError(f"{where}: {error}") from error
     moved = int((labels != days).sum())
-    repairs = [f"{moved} periods relabelled by their first day"] if moved else []
+    repairs = [*text_repairs(content), *([f"{moved} periods relabelled by their first day"] if moved else [])]
     periods, numbers, more = distinct_periods(labels, numbers, lines, where)
     values = convert(numbers, unit, spec.unit)
     reasons = impossible(spec, periods, as_of)
@@ -248,17 +310,31 @@ def _read(request: _Request, spec: SeriesSpec, override: Unit | None) -> SeriesF
     if not np.isfinite(values[~wrong]).any():
         why = f" Every one was refused: {reasons[wrong][0]}." if wrong.any() else ""
         raise VintageError(f"{where}: no value in it can be used.{why}")
-    refused = [RefusedValue(spec.id, str(periods[i]), float(values[i]), str(reasons[i])) for i in np.flatnonzero(wrong)]
-    return SeriesFile(
-        name=where,
-        content=content,
-        table=VintageTable(spec.name, as_of, periods[~wrong], values[~wrong]),
-        unit=unit,
-        assumed=assumed,
-        provenance={key: value for key, value in request.row.items() if value},
-        repairs=(*repairs, *more),
-        refused=tuple(refused),
-    )
+    refused = (RefusedValue(spec.id, str(periods[i]), float(values[i]), str(reasons[i])) for i in np.flatnonzero(wrong))
+    table = VintageTable(spec.name, as_of, periods[~wrong], values[~wrong])
+    return Reading(table, (*repairs, *more), tuple(refused), days)
+
+
+def _demand_name(content: bytes, request: _Request, ids: Collection[str]) -> None:
+    """A column named after another series of the catalogue is that series."""
+    for column in header(content, where=request.path.name):
+        if column.strip() in ids and column.strip() != request.key:
+            raise DataError(
+                f"{request.path.name}: its header says {column.strip()}. Name the file after the series it holds."
+            )
+
+
+def _demand_rows(reading: Reading, request: _Request) -> None:
+    """The manifest's first and last day and number of rows, where it states them, are those of the file."""
+    days = reading.days
+    found = {"first": str(days.min()), "last": str(days.max()), "n": str(len(days))}
+    for key, there in found.items():
+        stated = request.row.get(key, "")
+        if stated and stated != there:
+            raise DataError(
+                f"{request.path.name}: {MANIFEST} says {key} = {stated}, the file has {there}. "
+                "It may be cut off: fetch it again, or correct the manifest."
+            )
 
 
 def _as_of(request: _Request) -> pd.Timestamp:
