@@ -19,7 +19,7 @@ from forecast.calendar import NEW_YORK
 from forecast.evaluation.scorecard import Scorecard
 from forecast.evaluation.scores import score_cell
 from forecast.report.charts import fan_models, fan_origins
-from forecast.report.findings import exact_zeros, holm, overall
+from forecast.report.findings import exact_zeros, overall
 from forecast.report.html import render, write_report
 from forecast.report.provenance import data_warnings, plan_listing
 from forecast.report.tables import number, p_value, percent, regime_table, score_matrix
@@ -421,12 +421,6 @@ def test_luck_and_the_correction_are_counted() -> None:
 def test_conditional_comparisons_do_not_enter_the_answer() -> None:
     both = pd.concat([comparisons([0.5]), comparisons([0.001], conditioning="realised")], ignore_index=True)
     assert overall(both, benchmark="walk")[0].startswith("In none of")
-
-
-def test_holm_agrees_with_the_textbook() -> None:
-    # Holm by hand: 0.01*4, 0.02*3, 0.03*2 (kept monotone), 0.04*1
-    adjusted = holm(pd.Series([0.04, 0.01, 0.03, 0.02]))
-    np.testing.assert_allclose(adjusted, [0.06, 0.04, 0.06, 0.06])
 
 
 def test_the_winner_is_named_with_score_unit_and_test() -> None:

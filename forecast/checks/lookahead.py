@@ -227,8 +227,8 @@ def check_truncation(feature_set: FeatureSet, vintages: Vintages, origins: Itera
 
 def _settled(design: Design, origin: pd.Timestamp) -> Design:
     """The rows that :func:`forecast.features.transforms.as_known` fills no more."""
-    over = design.targets.index + pd.Timedelta(hours=41) <= origin.tz_localize(None)
-    return replace(design, targets=design.targets[over], features=design.features[over])
+    last = origin.tz_localize(None) - pd.Timedelta(hours=41)
+    return replace(design, targets=design.targets.loc[:last], features=design.features.loc[:last])
 
 
 def _as_visible(later: Design, known: Design) -> Design:

@@ -2,15 +2,20 @@
 
 The binomial bands hold for independent cells. Forecasts h weeks ahead made every week
 overlap, so for h > 1 the bands are too narrow: leaving one is a hint, not a test, and
-the number of cells stands beside every share.
+the number of cells stands beside every share. The p-values do count the overlap.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from forecast.evaluation.coverage_tests import coverage_test, pit_test
+from forecast.evaluation.inference import overlap
 from forecast.evaluation.scores import COVERAGE_LEVELS, COVERED
 
 _KEYS = ["model", "conditioning", "target", "horizon"]
@@ -76,6 +81,35 @@ def coverage_by_horizon(table: pd.DataFrame, *, level: float = 0.9) -> pd.DataFr
     lower, upper = binomial_band(shares["n"].to_numpy(), shares["nominal"].to_numpy(), level)
     shares["lower"], shares["upper"] = lower / shares["n"], upper / shares["n"]
     return shares[[*_KEYS, "nominal", "n", "covered", "lower", "upper"]]
+
+
+def calibration_tests(table: pd.DataFrame) -> pd.DataFrame:
+    """Could a calibrated forecast look like this? By model, conditioning, target and horizon.
+
+    Parameters
+    ----------
+    table : a scorecard's table
+
+    Returns
+    -------
+    One row a model x conditioning x target x horizon: n cells with a known outcome, pit_p_value
+    (:func:`forecast.evaluation.coverage_tests.pit_test`), and of each central interval covered_50 ... covered_95 its
+    share with the p-value covered_50_p_value ... (:func:`forecast.evaluation.coverage_tests.coverage_test`).
+    A p-value is missing where cells are too few for the overlap
+    """
+    rows = []
+    known = table[table["outcome"].notna()].sort_values("origin")
+    groups: Iterable[tuple[Any, pd.DataFrame]] = known.groupby(_KEYS)
+    for key, cells in groups:
+        lags = overlap(cells["origin"], key[-1])
+        row = dict(zip(_KEYS, key, strict=True)) | {"n": len(cells)}
+        row["pit_p_value"] = pit_test(cells["pit"], lags=lags).p_value
+        for nominal, column in zip(COVERAGE_LEVELS, COVERED, strict=True):
+            tested = coverage_test(cells[column], nominal, lags=lags)
+            row |= {column: tested.share, f"{column}_p_value": tested.p_value}
+        rows.append(row)
+    p_values = [name for column in COVERED for name in (column, f"{column}_p_value")]
+    return pd.DataFrame(rows, columns=[*_KEYS, "n", "pit_p_value", *p_values])
 
 
 def binomial_band(n: ArrayLike, probability: ArrayLike, level: float) -> tuple[np.ndarray, np.ndarray]:

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from forecast.evaluation.inference import overlap, standard_error_of_mean
 

@@ -83,7 +83,7 @@ def _over_some_pairs(x: Array) -> float:
 
 def _over_all_pairs(x: Array) -> float:
     """Mean distance of two different draws, (H, D); missing of a single one."""
-    draws, total = np.ascontiguousarray(x.T), 0.0
+    draws, total = np.ascontiguousarray(x.T), np.float64(0.0)
     for start in range(0, len(draws), _ROWS):
         rows, later = draws[start : start + _ROWS], draws[start + _ROWS :]
         total += _distances(rows, rows).sum() + 2 * _distances(rows, later).sum()

@@ -42,6 +42,9 @@ class Scorecard:
             target, origin (New York time), horizon (weeks), period (the reserve week), unit, outcome, then
             the scores of :data:`forecast.evaluation.scores.COLUMNS`: in the unit of the row, but squared_error
             in its square, log_score in nats, pit and covered_* without unit. Missing where the outcome is unknown.
+            energy may be left out (it was not always there) and is then missing. After them any columns of
+            :func:`forecast.evaluation.scores.threshold_columns`, missing for targets without that threshold:
+            brier_above_* without unit, twcrps_above_* in the unit of the row.
 
     Raises
     ------

@@ -10,7 +10,7 @@ from forecast.features.feature_set import future_weeks
 from forecast.scenario import Scenario
 
 # Modules of one package import each other relatively, in folders too: the architecture test asks for it.
-from ..residual_rows import require_rows  # noqa: TID252
+from ..residual_rows import require_rows
 
 type Array = NDArray[np.float64]
 

@@ -37,9 +37,9 @@ from forecast.predictive import PredictiveDistribution
 from forecast.scenario import Scenario
 
 # Modules of one package import each other relatively, in folders too: the architecture test asks for it.
-from .._posterior import Data, Gate, Sampler, compiled, flat  # noqa: TID252
-from ..ragged_edge import TargetHistory, feature_paths, target_history  # noqa: TID252
-from ..residual_rows import require_rows  # noqa: TID252
+from .._posterior import Data, Gate, Sampler, compiled, flat
+from ..ragged_edge import TargetHistory, feature_paths, target_history
+from ..residual_rows import require_rows
 from .dated_steps import STEP_NAMES, step_columns
 from .reserve_ratio import RATIO, projected_ratio
 from .rounding import DEGREES_OF_FREEDOM, log_interval_probability
