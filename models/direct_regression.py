@@ -86,7 +86,9 @@ class DirectRegression:
         history = target_history(design)
         published, calendar = features_as_published(design, self.features)
         steps = tuple(
-            h for h in self.steps if not calendar.size or np.isfinite(calendar[_future_row(history, h)]).all()
+            h
+            for h in self.steps
+            if not calendar.size or np.isfinite(_ahead(calendar, h, len(history.values))[-1]).all()
         )
         predictor = _predictor(self.regressor, self.penalty, rng)
         (T, K), S = history.values.shape, len(steps)
@@ -178,10 +180,6 @@ def target_as_published(y: Array, gap: int, lags: int) -> tuple[Array, Array]:
 def _delayed(values: Array, weeks: int) -> Array:
     """values(t - weeks) at row t, gaps filled with the value before."""
     return carried_forward(np.concatenate([np.full(weeks, np.nan), values])[: len(values)])
-
-
-def _future_row(history: TargetHistory, h: int) -> int:
-    return len(history.values) - 1 + h
 
 
 def _ahead(values: Array, h: int, T: int) -> Array:

@@ -81,7 +81,7 @@ class FittedToy:
         values = last + rng.standard_normal((n_draws, len(periods), len(last)))
         if scenario is not None:
             values = values + scenario.path(self.spec.needs[0], periods, n_draws)[:, :, None]
-        return PredictiveDistribution(values, periods, tuple(self.design.targets), self.design.units)
+        return PredictiveDistribution(values, periods, tuple(map(str, self.design.targets)), self.design.units)
 
 
 def plan(models: Mapping[str, dict[str, Any]], **changes: Any) -> BacktestPlan:

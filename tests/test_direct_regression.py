@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -341,6 +342,13 @@ def test_steps_beyond_the_known_calendar_are_not_fitted() -> None:
     assert model.fit(design, rng=np.random.default_rng(0)).steps == (1, 2)
     with pytest.raises(ModelError, match="further ahead so that calendar effects are known for 3 weeks"):
         draw(model, design, 3)
+
+
+def test_steps_past_the_last_row_of_the_design_are_not_fitted() -> None:
+    design = design_of(ar1(200, 0.5), {"tax_week": np.tile([0.0, 0.0, 0.0, 1.0], 60)}, ("tax_week",))
+    short = replace(design, features=design.features.iloc[: 200 + 13])
+    model = DirectRegression(features=("tax_week",))
+    assert model.fit(short, rng=np.random.default_rng(0)).steps == tuple(range(1, 14))
 
 
 def test_a_short_history_is_refused_with_target_and_step() -> None:

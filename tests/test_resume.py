@@ -62,7 +62,7 @@ class FittedWalk:
     ) -> PredictiveDistribution:
         last = self.design.targets.ffill().iloc[-1].to_numpy()
         values = last + self.scale * rng.standard_normal((n_draws, len(periods), len(last)))
-        return PredictiveDistribution(values, periods, tuple(self.design.targets), self.design.units)
+        return PredictiveDistribution(values, periods, tuple(map(str, self.design.targets)), self.design.units)
 
 
 def vintages(**revised: float) -> Vintages:
@@ -94,6 +94,7 @@ def walk(name: str, options: Any, where: str) -> Walk:
 def toys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("FORECAST_HOME", str(tmp_path))
     monkeypatch.setattr(run, "create", walk)
+    monkeypatch.setattr(schedule, "package_code", lambda: "this code")  # also while somebody edits it
     FITS.clear()
 
 
@@ -256,7 +257,9 @@ class Suicidal(Walk):
 
 def in_a_process_of_its_own(home: str) -> None:
     os.environ["FORECAST_HOME"] = home
-    setattr(run, "create", walk)  # noqa: B010  mypy knows that the module only imports it
+    # By setattr, because mypy knows that the modules only import them.
+    setattr(run, "create", walk)  # noqa: B010
+    setattr(schedule, "package_code", lambda: "this code")  # noqa: B010
 
 
 def _run_slowly(home: str, pause: float) -> None:

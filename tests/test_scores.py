@@ -296,7 +296,11 @@ def test_an_unknown_outcome_has_no_score_and_leaves_the_others_alone():
     outcomes[2, 1] = np.nan
     whole, partial = cell(), cell(outcomes=outcomes)
     unknown = np.isnan(outcomes)
-    for name in s.COLUMNS:
+    # A path that leads through the unknown outcome has no energy score either.
+    after = np.isnan(outcomes) | np.isnan(outcomes[[0, 1, 2, 2]])
+    np.testing.assert_array_equal(np.isnan(partial["energy"]), after)
+    np.testing.assert_array_equal(partial["energy"][~after], whole["energy"][~after])
+    for name in set(s.COLUMNS) - {"energy"}:
         np.testing.assert_array_equal(np.isnan(partial[name]), unknown, err_msg=name)
         np.testing.assert_array_equal(partial[name][~unknown], whole[name][~unknown], err_msg=name)
     assert np.isnan(s.pit(DRAWS, outcomes, rng=np.random.default_rng(1))[2, 1])
@@ -313,4 +317,5 @@ def test_scoring_a_cell_changes_neither_draws_nor_outcomes():
 def test_the_order_of_draws_does_not_matter():
     shuffled = np.random.default_rng(5).permutation(DRAWS, axis=0)
     for name, values in cell(shuffled).items():
-        np.testing.assert_allclose(values, cell()[name], rtol=1e-12, err_msg=name)
+        # The energy score looks at some of the pairs of draws: at others in another order.
+        np.testing.assert_allclose(values, cell()[name], rtol=0.1 if name == "energy" else 1e-12, err_msg=name)

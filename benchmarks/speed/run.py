@@ -49,10 +49,14 @@ def rows(benchmarks: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
 def markdown(lines: Sequence[Mapping[str, Any]]) -> str:
     head = "| what | ours | target | kept | others (multiple of ours) | note |\n|---|---:|---|---|---|---|"
     body = [
-        f"| {line['what']} | {line['measured']:,.4g} {line['unit']} | {line['target']} | {kept(line)} | {others(line)} | {line['note']} |"
+        f"| {line['what']} | {number(line['measured'])} {line['unit']} | {line['target']} | {kept(line)} | {others(line)} | {line['note']} |"
         for line in lines
     ]
     return "\n".join([head, *body])
+
+
+def number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def kept(line: Mapping[str, Any]) -> str:
@@ -63,7 +67,7 @@ def others(line: Mapping[str, Any]) -> str:
     """Peers' times and how many times ours they are."""
     said = []
     for name, theirs in line["peers"].items():
-        text = theirs if isinstance(theirs, str) else f"{theirs:,.4g} ({theirs / line['measured']:.3g}×)"
+        text = theirs if isinstance(theirs, str) else f"{number(theirs)} ({theirs / line['measured']:.3g}×)"
         said.append(f"{name}: {text}")
     return "; ".join(said).replace("|", "\\|").replace("\n", " ")
 
@@ -71,7 +75,7 @@ def others(line: Mapping[str, Any]) -> str:
 def promises(lines: Sequence[Mapping[str, Any]]) -> str:
     """Which targets were missed, by how much no reader should have to search for."""
     missed = [
-        f"{line['what']} ({line['measured']:,.4g} {line['unit']}, target {line['target']})"
+        f"{line['what']} ({number(line['measured'])} {line['unit']}, target {line['target']})"
         for line in lines
         if line["holds"] is False
     ]

@@ -80,13 +80,14 @@ def findings(spec: SeriesSpec, table: VintageTable, unit: Unit) -> list[Finding]
     return [Finding(spec.id, as_of, check, severity, *found) for check, severity, found in checks if found]
 
 
-def bounds(spec: SeriesSpec) -> tuple[float, float]:
-    """Least and largest value a series can have, in the catalogue's unit."""
+def bounds(spec: SeriesSpec, days: Days) -> tuple[NDArray[np.float64], float]:
+    """Least value a series can have on each day, and the largest it can ever have, in the catalogue's unit."""
     for row in _table()["bounds"]:
         fits = spec.id in row["series"] if "series" in row else row["unit"] == spec.unit.name
         if fits and spec.release in row.get("releases", (spec.release,)):
-            return float(row["low"]), float(row["high"])
-    return -np.inf, np.inf
+            later = days >= np.datetime64(row.get("since", "9999-12-31"))
+            return np.where(later, float(row.get("low_since", row["low"])), float(row["low"])), float(row["high"])
+    return np.full(len(days), -np.inf), np.inf
 
 
 def _exempt(check: Check, series: str) -> Days | None:
@@ -98,18 +99,21 @@ def _exempt(check: Check, series: str) -> Days | None:
 
 
 def _out_of_bounds(spec: SeriesSpec, days: Days, values: NDArray[np.float64], unit: Unit) -> tuple[str, str] | None:
-    low, high = bounds(spec)
+    low, high = bounds(spec, days)
     out = np.flatnonzero((values < low) | (values > high))
     if not len(out):
         return None
     said = (
         f"{len(out)} of {len(values)} values are implausible, first {days[out[0]]} with {values[out[0]]:g} {spec.unit}: "
-        f"{spec.id} lies between {low:g} and {high:g}"
+        f"{spec.id} lies between {low[out[0]]:g} and {high:g}"
     )
-    least, most = values.min() / unit.scale, values.max() / unit.scale
-    fitting = (u.name for u in _nearest(unit) if least * u.scale >= low and most * u.scale <= high)
+    fitting = (u.name for u in _nearest(unit) if _within(values / unit.scale * u.scale, low, high))
     word = next(fitting, "UNIT")
     return said, f"State the unit the file is in (--unit {spec.id}={word}), or correct the value"
+
+
+def _within(values: NDArray[np.float64], low: NDArray[np.float64], high: float) -> bool:
+    return bool(((values >= low) & (values <= high)).all())
 
 
 def _nearest(unit: Unit) -> list[Unit]:
@@ -127,7 +131,7 @@ def _unit_step(spec: SeriesSpec, days: Days, values: NDArray[np.float64]) -> tup
     size = np.log10(np.abs(values[large]))
     # A rate crosses zero, where every change is large in proportion.
     floor, powers = (np.log10(0.5), (2, 4)) if spec.unit.dimension == "rate" else (-np.inf, (3, 6, 9))
-    ordinary = float(np.quantile(np.abs(np.diff(size)), 0.95))
+    ordinary = float(np.quantile(np.abs(np.diff(size)), 0.9))
     windows = sliding_window_view(size, 3)
     for odd, calm in ((2, (0, 1)), (0, (1, 2))):
         neighbours = windows[:, calm]

@@ -133,7 +133,11 @@ def import_archive(file: Path, archive: Path | None = None, *, known: Catalog | 
     with TemporaryDirectory(prefix="forecast-import-") as folder:
         staging = Path(folder)
         unpack(file, staging)
-        incoming = entries(staging)
+        try:
+            incoming = entries(staging)
+        except DataError as error:
+            said = str(error).replace(f"{staging}{os.sep}", "").partition(". ")[0]
+            raise DataError(f"{file.name}: {said}. Nothing was imported.") from error
         specs = {spec.id: spec for spec in known.values()}
         faults = [f for f in evidence(incoming, staging, specs)[0] if f.severity == "error"]
         if faults:
