@@ -345,7 +345,7 @@ def test_steps_beyond_the_known_calendar_are_not_fitted() -> None:
 
 
 def test_steps_past_the_last_row_of_the_design_are_not_fitted() -> None:
-    design = design_of(ar1(200, 0.5), {"tax_week": np.tile([0.0, 0.0, 0.0, 1.0], 60)}, ("tax_week",))
+    design = design_of(ar1(200, 0.5), {"tax_week": np.tile([0.0, 0.0, 0.0, 1.0], 55)}, ("tax_week",))
     short = replace(design, features=design.features.iloc[: 200 + 13])
     model = DirectRegression(features=("tax_week",))
     assert model.fit(short, rng=np.random.default_rng(0)).steps == tuple(range(1, 14))

@@ -9,10 +9,22 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecast.checks.lookahead import POISONS, Poison, check_features, check_truncation, differences, poison
+from forecast.checks.lookahead import (
+    POISONS,
+    Poison,
+    changed_columns,
+    check_features,
+    check_nothing_released,
+    check_pipeline,
+    check_truncation,
+    differences,
+    eves,
+    poison,
+)
+from forecast.checks.past_rows import check_past_rows, computed, poison_periods
 from forecast.data.catalog import catalog
 from forecast.data.vintages import Panel, Vintages, VintageTable
-from forecast.errors import UsageError
+from forecast.errors import MissingSeriesError, UsageError
 from forecast.features.feature_set import FEATURES, FeatureSet, feature
 
 ORIGIN = "2024-05-16 17:00"
@@ -162,7 +174,117 @@ def test_truncation_forgives_revisions_and_late_arrivals(vintages: Vintages) -> 
     assert check_truncation(revised, vintages, [ORIGIN]) == []
 
 
+def test_truncation_waits_for_slow_series_until_thursday_afternoon(vintages: Vintages) -> None:
+    """H.8 comes on Fridays; moved into the hours before Thursday 17:00 it changes the row of the week just over."""
+    rows = vintages.single_vintage()
+    assert rows == ("reserves_average", "tga_average")
+    months = pd.date_range("2023-06-01", periods=12, freq="MS", unit="us").to_numpy()
+    cpi = VintageTable("m2", pd.Timestamp("2024-12-31"), months, np.arange(12.0) + 20_000)
+    tables = Vintages.from_tables([cpi], catalog()).observations
+    thursday = pd.Timestamp("2024-05-16 13:00", tz="America/New_York").tz_convert("UTC")
+    tables.loc[9, "released"] = thursday
+    both = Vintages(pd.concat([vintages.only(rows).observations, tables], ignore_index=True), catalog())
+    slow = FeatureSet(("reserves_level",), ("money_multiplier",))
+    assert check_truncation(slow, both, ["2024-05-16 12:59:59"]) == []
+
+
+# -------------------------------------------------------------------------- pipelines
+
+
+def account(vintages: Vintages, origin: pd.Timestamp) -> pd.DataFrame:
+    return vintages.as_of(origin).series("tga_average").to_frame()
+
+
+def test_an_error_that_only_poison_raises_is_a_leak(vintages: Vintages) -> None:
+    def fragile(vintages: Vintages, origin: pd.Timestamp) -> pd.DataFrame:
+        if vintages.final().series("tga_average").max() > 1e9:
+            raise ZeroDivisionError("the future was too large")
+        return account(vintages, origin)
+
+    (leak,) = check_pipeline(fragile, vintages, [ORIGIN], hows=["huge"])
+    assert leak.feature == "ZeroDivisionError: the future was too large"
+    assert check_pipeline(fragile, vintages, [ORIGIN], hows=["permuted"]) == []
+
+
+def test_an_error_on_clean_releases_is_no_verdict(vintages: Vintages) -> None:
+    with pytest.raises(MissingSeriesError):
+        check_pipeline(account, vintages, ["2023-12-01 17:00"])
+
+
+def test_eves_are_one_second_before_releases_between_two_instants(vintages: Vintages) -> None:
+    found = eves(vintages, 4, after="2024-03-01", before="2024-06-01")
+    released = set(vintages.observations["released"])
+    assert {eve + pd.Timedelta(seconds=1) for eve in found} <= released
+    assert found == sorted(found)
+    assert (
+        pd.Timestamp("2024-03-01", tz="America/New_York")
+        <= found[0]
+        <= found[-1]
+        < pd.Timestamp("2024-06-02", tz="UTC")
+    )
+    with pytest.raises(UsageError, match="2 releases between"):
+        eves(vintages, 9, after="2024-03-01", before="2024-03-09")
+
+
+def test_nothing_comes_of_nothing(vintages: Vintages) -> None:
+    kept = account(vintages, pd.Timestamp(ORIGIN, tz="America/New_York"))
+    assert check_nothing_released(account, vintages, ORIGIN) == []
+    (leak,) = check_nothing_released(lambda *_: kept, vintages, ORIGIN)
+    assert "'tga_average' at 2024-05-16 17:00: its value for 2023-12-20 changed" in str(leak)
+
+
+# -------------------------------------------------------------------------- past rows
+
+
+@pytest.mark.parametrize("how", ["huge", "permuted"])
+def test_poisoned_periods_end_after_the_day_whenever_they_were_released(vintages: Vintages, how: Poison) -> None:
+    day = pd.Timestamp("2024-05-15")
+    rows, other = vintages.observations, poison_periods(vintages, day, how, np.random.default_rng(0)).observations
+    past = (rows["period"] <= day).to_numpy()
+    pd.testing.assert_frame_equal(rows[past], other[past])
+    assert (rows["value"][~past] != other["value"][~past]).mean() > 0.9
+    assert rows["released"].equals(other["released"])
+
+
+def test_a_month_is_later_until_it_is_over() -> None:
+    months = pd.date_range("2024-01-01", periods=3, freq="MS", unit="us").to_numpy()
+    table = VintageTable("cpi", pd.Timestamp("2024-12-31"), months, np.array([1.0, 2.0, np.nan]))
+    vintages = Vintages.from_tables([table], catalog())
+    poisoned = poison_periods(vintages, pd.Timestamp("2024-02-28"), "huge", np.random.default_rng(0))
+    assert list(np.abs(poisoned.observations["value"]) == 1e12) == [False, True]
+    same = poison_periods(vintages, pd.Timestamp("2024-02-29"), "huge", np.random.default_rng(0))
+    assert same.observations.equals(vintages.observations)
+
+
+def test_a_row_that_looks_a_week_ahead_is_found_and_dated(vintages: Vintages) -> None:
+    def ahead(vintages: Vintages, origin: pd.Timestamp) -> pd.DataFrame:
+        return account(vintages, origin).rolling(3, center=True).mean()
+
+    leaks = check_past_rows(ahead, vintages, ["2024-05-17"])
+    assert [(leak.how, f"{leak.period:%Y-%m-%d}") for leak in leaks] == [
+        ("huge", "2024-05-15"),
+        ("permuted", "2024-05-15"),
+    ]
+    assert str(leaks[0]).endswith("changed when later periods were huge")
+    assert check_past_rows(account, vintages, ["2024-05-17", "2024-01-01"]) == []
+
+
+def test_computed_features_are_those_before_they_become_weeks(vintages: Vintages) -> None:
+    instant = pd.Timestamp(ORIGIN, tz="America/New_York")
+    table = computed("tga_change", "effr_iorb")(vintages, instant)
+    assert list(table) == ["tga_change"]
+    with pytest.raises(MissingSeriesError, match="effr_iorb"):
+        computed("effr_iorb")(vintages, instant)
+
+
 # ------------------------------------------------------------------------ differences
+
+
+def test_tables_of_other_rows_differ_in_every_column() -> None:
+    table = pd.DataFrame({"a": [1.0, 2.0], "b": [3.0, np.nan]})
+    assert changed_columns(table, table.copy()) == {}
+    assert changed_columns(table, table.iloc[:1]) == {"a": None, "b": None}
+    assert changed_columns(table, table.assign(b=[3.0, 4.0])) == {"b": 1}
 
 
 def test_identical_designs_do_not_differ(vintages: Vintages) -> None:
