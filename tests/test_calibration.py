@@ -3,7 +3,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from forecast.evaluation.calibration import binomial_band, coverage_by_horizon, pit_histogram
+from forecast.evaluation.calibration import binomial_band, calibration_tests, coverage_by_horizon, pit_histogram
+from forecast.evaluation.coverage_tests import coverage_test, pit_test
 from forecast.evaluation.scores import COVERED
 
 
@@ -75,3 +76,31 @@ def test_coverage_stands_apart_by_horizon_with_a_band_around_the_nominal():
     assert nine.loc[1, "lower"] < 0.9 < nine.loc[1, "upper"] < nine.loc[13, "covered"]
     lower, upper = binomial_band(400, 0.9, 0.9)
     assert nine.loc[13, ["lower", "upper"]].tolist() == [lower / 400, upper / 400]
+
+
+def test_the_tests_of_calibration_count_the_overlap_of_the_origins():
+    rng = np.random.default_rng(5)
+    n = 208
+    origins = pd.date_range("2020-01-02 17:00", periods=n, freq="7D").tz_localize("America/New_York")
+    frames = []
+    for horizon in (1, 13):
+        pit = rng.uniform(size=n)
+        cells = table((np.abs(pit - 0.5) < 0.45).astype(float), horizon=horizon)
+        frames.append(cells.assign(pit=pit, origin=origins))
+    frames[0].loc[0, ["outcome", "pit", "covered_90"]] = np.nan
+    got = calibration_tests(pd.concat(frames).sample(frac=1, random_state=1)).set_index("horizon")
+    assert got["n"].tolist() == [n - 1, n]
+    for horizon, cells, lags in ((1, frames[0].iloc[1:], 0), (13, frames[1], 12)):
+        tested = coverage_test(cells["covered_90"], 0.9, lags=lags)
+        assert got.loc[horizon, "covered_90"] == tested.share
+        assert got.loc[horizon, "covered_90_p_value"] == tested.p_value
+        assert got.loc[horizon, "pit_p_value"] == pit_test(cells["pit"], lags=lags).p_value
+    assert got.loc[13, "covered_50_p_value"] < 0.01  # every outcome inside the 50 percent interval
+
+
+def test_too_few_cells_for_the_overlap_have_no_p_value():
+    origins = pd.date_range("2020-01-02 17:00", periods=40, freq="7D").tz_localize("America/New_York")
+    cells = table(np.ones(40), horizon=13).assign(pit=np.linspace(0.1, 0.9, 40), origin=origins)
+    got = calibration_tests(cells).iloc[0]
+    assert got["n"] == 40
+    assert got[["pit_p_value", "covered_90_p_value"]].isna().all()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from forecast.cli.data import command
+from forecast.cli import forecast
 from forecast.data.catalog import catalog
 from forecast.errors import DataError, UnknownNameError, UsageError
 
@@ -37,7 +37,7 @@ def folder(path: Path, rows: str = "", **files: str) -> Path:
 
 
 def run(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(command, [str(argument) for argument in arguments])
+    return CliRunner().invoke(forecast, ["data", *(str(argument) for argument in arguments)])
 
 
 @pytest.fixture
@@ -181,3 +181,95 @@ def test_the_program_exits_3_so_that_nobody_overlooks_a_refusal(tmp_path: Path) 
     assert done.stderr.strip() == "DataError: 1 of 1 files refused. Correct them as said and import again."
     assert "the file is empty" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
+
+
+# ---- an archive in one file
+
+
+def test_an_archive_goes_out_and_comes_back(
+    tmp_path: Path, filled: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = run("export", tmp_path / "archive.tar.gz")
+    assert out.exit_code == 0
+    assert f"Exported 1 vintages to {tmp_path / 'archive.tar.gz'} (0.0 MB)." in out.stdout
+    monkeypatch.setenv("FORECAST_HOME", str(tmp_path / "elsewhere"))
+    back = run("import", tmp_path / "archive.tar.gz")
+    assert back.exit_code == 0
+    assert "Imported 1 vintages from archive.tar.gz into" in back.stdout
+    assert "0 were there already" in back.stdout
+    for path in ("manifest.jsonl", "raw", "observations"):
+        here, there = (root / "archive" / path for root in (home, tmp_path / "elsewhere"))
+        pairs = [(here, there)] if here.is_file() else zip(sorted(here.iterdir()), sorted(there.iterdir()), strict=True)
+        assert all(a.read_bytes() == b.read_bytes() and a.name == b.name for a, b in pairs)
+
+
+def test_an_imported_archive_is_also_json(tmp_path: Path, filled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("export", tmp_path / "archive.tar")
+    monkeypatch.setenv("FORECAST_HOME", str(tmp_path / "elsewhere"))
+    document = json.loads(run("import", tmp_path / "archive.tar", "--json").stdout)
+    assert document == {
+        "imported": [{"id": "BOGMBASE", "as_of": "2026-07-02", "file": "BOGMBASE.csv"}],
+        "unchanged": 0,
+    }
+    assert json.loads(run("import", tmp_path / "archive.tar", "--json").stdout) == {"imported": [], "unchanged": 1}
+
+
+def test_a_damaged_export_is_a_data_error(tmp_path: Path, filled: Path) -> None:
+    run("export", tmp_path / "archive.tar.gz")
+    whole = (tmp_path / "archive.tar.gz").read_bytes()
+    (tmp_path / "cut.tar.gz").write_bytes(whole[:-100])
+    result = run("import", tmp_path / "cut.tar.gz")
+    assert isinstance(result.exception, DataError)
+    assert "cut.tar.gz: damaged" in str(result.exception)
+
+
+def test_an_export_has_no_units_to_state(tmp_path: Path, filled: Path) -> None:
+    run("export", tmp_path / "archive.tar")
+    result = run("import", tmp_path / "archive.tar", "--unit", "BOGMBASE=usd_mn")
+    assert isinstance(result.exception, UsageError)
+
+
+def test_a_source_that_does_not_exist_is_a_usage_error(tmp_path: Path) -> None:
+    assert run("import", tmp_path / "nowhere").exit_code == 2
+
+
+# ---- the check
+
+
+def test_a_sound_archive_ends_in_one_clear_sentence(filled: Path, home: Path) -> None:
+    result = run("check")
+    assert result.exit_code == 0
+    # The file ends in November 2023 and says that it was current in July 2026.
+    assert f"0 errors and 1 warnings in {home / 'archive'}." in result.stdout
+    assert "BOGMBASE" in result.stdout
+    assert "Import a newer file" in " ".join(result.stdout.split())
+
+
+def test_an_error_in_the_archive_cannot_be_overlooked(filled: Path, home: Path) -> None:
+    (raw,) = (home / "archive" / "raw").iterdir()
+    raw.write_bytes(b"changed")
+    result = run("check")
+    assert isinstance(result.exception, DataError)
+    assert "1 errors in the archive" in str(result.exception)
+    assert result.stdout.index("error") < result.stdout.index("warning")
+
+
+def test_findings_are_also_json(filled: Path) -> None:
+    (finding,) = json.loads(run("check", "--json").stdout)
+    assert set(finding) == {"series", "as_of", "check", "severity", "said", "fix"}
+    assert (finding["series"], finding["check"], finding["severity"]) == ("BOGMBASE", "stale", "warning")
+
+
+def test_what_is_remarkable_is_said_on_import(tmp_path: Path) -> None:
+    there = folder(tmp_path / "in", CURRENT, BOGMBASE=BASE)
+    assert "Remarkable, stale: BOGMBASE" in run("import", there).stdout
+    line = json.loads((tmp_path / "home" / "archive" / "manifest.jsonl").read_text(encoding="utf-8"))
+    assert line["warnings"] == ["it ends on 2023-11-30, and the next value was due 891 days before its as_of"]
+
+
+def test_many_names_are_cut_and_counted(tmp_path: Path) -> None:
+    ids = [spec.id for spec in catalog().values() if spec.unit.name == "usd_bn" and spec.frequency == "W-WED"][:25]
+    files = {f"{key}__2025-07-01": "date,value\r\n2025-06-18,500\r\n" for key in ids}
+    shown = run("import", folder(tmp_path / "in", **files)).stdout
+    assert "Put right, line ends made uniform: " in shown
+    assert " and 5 more" in shown

@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forecast.data.catalog import spec_of
-from forecast.data.quality import impossible, period_labels, unit_conflicts, unit_factor, unit_that_fits
+from forecast.data.quality import (
+    impossible,
+    period_labels,
+    same_numbers,
+    shifted,
+    unit_conflicts,
+    unit_factor,
+    unit_that_fits,
+)
 from forecast.data.vintages import VintageTable
 from forecast.errors import DataError
 from forecast.units import UNITS
@@ -41,6 +49,42 @@ def test_an_ordinary_revision_is_never_a_unit(scale: float) -> None:
 def test_a_rate_in_basis_points_is_found_but_money_times_a_hundred_is_not_a_unit() -> None:
     assert unit_factor(table(BASE * 100), table(BASE), PERCENT) == 100
     assert unit_factor(table(BASE * 100), table(BASE), USD_BN) is None
+
+
+def test_a_fraction_beside_basis_points_is_found() -> None:
+    assert unit_factor(table(BASE * 1e-4), table(BASE), PERCENT) == pytest.approx(1e-4)
+    assert unit_factor(table(BASE * 1e4), table(BASE), PERCENT) == 1e4
+
+
+def test_a_reversed_sign_is_found_if_there_is_enough_to_tell() -> None:
+    assert unit_factor(table(-BASE), table(BASE), USD_BN) == -1
+    assert unit_factor(table(-BASE[:7], periods=MONTHS[:7]), table(BASE), USD_BN) is None
+
+
+@pytest.mark.parametrize("by", [1, -1])
+def test_labels_one_period_off_are_found(by: int) -> None:
+    other = table(np.roll(BASE, by))
+    assert shifted(other, table(BASE)) == by
+    assert shifted(table(BASE), other) == -by
+
+
+def test_what_agrees_or_stands_still_or_is_short_is_not_shifted() -> None:
+    assert shifted(table(BASE), table(BASE)) == 0
+    assert shifted(table(np.full(len(MONTHS), 7.0)), table(np.full(len(MONTHS), 7.0))) == 0
+    assert shifted(table(np.roll(BASE, 1)[:6], periods=MONTHS[:6]), table(BASE[:6], periods=MONTHS[:6])) == 0
+    assert shifted(table(BASE * 1.01), table(BASE)) == 0
+
+
+def test_the_same_numbers_are_found_although_some_differ() -> None:
+    values = BASE.copy()
+    values[5] += 1
+    assert same_numbers(table(values), table(BASE))
+    assert not same_numbers(table(BASE + 1), table(BASE))
+
+
+def test_two_series_that_stand_still_are_not_the_same_for_it() -> None:
+    still = np.where(np.arange(len(MONTHS)) < 40, 7.0, BASE)
+    assert not same_numbers(table(still[:44], periods=MONTHS[:44]), table(still[:44], periods=MONTHS[:44]))
 
 
 def test_zeros_and_gaps_do_not_decide() -> None:

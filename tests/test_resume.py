@@ -277,17 +277,21 @@ def server() -> Any:
     return context
 
 
-def killed_runs(server: Any, home: Path, kills: int, rng: random.Random) -> list[int]:
-    """Start a run of sixty cells and kill it, again and again; the cells on disk after each time."""
-    found = []
-    for _ in range(kills):
-        child = server.Process(target=_run_slowly, args=(str(home), 0.002))
-        child.start()
-        child.join(rng.uniform(0.0, 1.2))
-        child.kill()
-        child.join()
-        found.append(len(list(home.glob("runs/kept/cells/*.cells"))))
-    return found
+def killed_run(server: Any, home: Path, rng: random.Random) -> int:
+    """Start a run of sixty cells, kill it at a random moment after some cells; the files on disk then, twenty in all."""
+    child = server.Process(target=_run_slowly, args=(str(home), 0.002))
+    before, more = saved(home), rng.randrange(8)
+    child.start()
+    while child.is_alive() and saved(home) < before + more:
+        time.sleep(0.001)
+    time.sleep(rng.uniform(0.0, 0.03))
+    child.kill()
+    child.join()
+    return saved(home)
+
+
+def saved(home: Path) -> int:
+    return len(list(home.glob("runs/kept/cells/*.cells")))
 
 
 def check_killed(server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, kills: int, rounds: int) -> None:
@@ -296,7 +300,7 @@ def check_killed(server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *
     partial, rng = 0, random.Random(7)
     for number in range(rounds):
         home = tmp_path / str(number)
-        states = killed_runs(server, home, kills, rng)
+        states = [killed_run(server, home, rng) for _ in range(kills)]
         partial += sum(0 < state < 20 for state in states)
         monkeypatch.setenv("FORECAST_HOME", str(home))
         FITS.clear()

@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 
 from forecast.errors import DataError, UsageError
-from forecast.evaluation.inference import diebold_mariano
-from forecast.evaluation.scorecard import Scorecard, overlap
+from forecast.evaluation.confidence_set import confidence_set, superior_models
+from forecast.evaluation.inference import diebold_mariano, giacomini_white, overlap
+from forecast.evaluation.scorecard import Scorecard
 from forecast.evaluation.scores import COLUMNS, score_cell
 
 # Spans two changes of the clock.
@@ -79,6 +80,8 @@ def test_origins_of_another_time_zone_become_new_york():
 
 
 def test_what_is_not_a_scorecard_is_refused():
+    with pytest.raises(DataError, match="unknown: \\['brier_above_'\\]"):
+        Scorecard(BENCHMARK.assign(brier_above_=0.0))
     with pytest.raises(DataError, match="missing: \\['crps'\\]"):
         Scorecard(BENCHMARK.drop(columns="crps"))
     with pytest.raises(DataError, match="unknown: \\['skill'\\]"):
@@ -111,6 +114,51 @@ def test_reading_what_is_not_there_or_not_a_scorecard_says_so(tmp_path):
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
     with pytest.raises(DataError, match="not a scorecard"):
         Scorecard.read(tmp_path / "other.csv")
+
+
+def test_a_scorecard_of_before_the_energy_score_can_still_be_read():
+    old = Scorecard(CARD.table.drop(columns="energy"))
+    assert old.table["energy"].isna().all()
+    pd.testing.assert_frame_equal(old.table.drop(columns="energy"), CARD.table.drop(columns="energy"))
+    assert old.worse_than(CARD).empty
+    assert set(CARD.worse_than(old, score="energy")["reason"]) == {"missing in the reference"}
+
+
+# ---------------------------------------------------------------- thresholds
+
+
+def with_threshold(model):
+    """Scores at -7 bp for the spread only."""
+    table = rows(model)
+    spread = table["target"] == "spread"
+    table["brier_above_-7"] = np.where(spread, np.linspace(0, 1, len(table)), np.nan)
+    table["twcrps_above_-7"] = np.where(spread, np.linspace(0, 2, len(table)), np.nan)
+    return table
+
+
+def test_threshold_columns_come_last_and_come_back_from_disk(tmp_path):
+    card = Scorecard(with_threshold("walk")[::-1])
+    assert list(card.table.columns[-2:]) == ["brier_above_-7", "twcrps_above_-7"]
+    for name in ("card.csv", "card.parquet"):
+        card.write(tmp_path / name)
+        pd.testing.assert_frame_equal(Scorecard.read(tmp_path / name).table, card.table, check_exact=True)
+
+
+def test_the_summary_counts_the_events_behind_a_brier_score():
+    summary = Scorecard(with_threshold("walk")).summary()
+    spread, reserves = one(summary, target="spread", horizon=1), one(summary, target="reserves", horizon=1)
+    assert spread["events_above_-7"] == (outcomes("spread", 1) > -7).sum() > 0
+    assert spread["n"] == 104
+    assert 0 < spread["brier_above_-7"] < 1
+    assert reserves[["brier_above_-7", "twcrps_above_-7", "events_above_-7"]].isna().all()
+
+
+def test_models_can_be_compared_by_a_threshold_score_where_there_is_one():
+    card = Scorecard(pd.concat([with_threshold("walk"), with_threshold("curve").assign(**{"brier_above_-7": 0.0})]))
+    got = card.against("walk", score="brier_above_-7")
+    assert got["target"].unique().tolist() == ["reserves", "spread"] or got["target"].unique().tolist() == ["spread"]
+    with pytest.raises(UsageError, match="no score 'brier_above_5'.*brier_above_-7"):
+        card.against("walk", score="brier_above_5")
 
 
 # ---------------------------------------------------------------- summary
@@ -191,8 +239,13 @@ def test_the_test_is_diebold_mariano_with_the_overlap_at_hand():
         assert got["p_value"] == pytest.approx(expected.p_value)
         assert got["difference"] == pytest.approx(expected.mean_difference)
         assert got["standard_error"] == pytest.approx(expected.standard_error)
+        assert got["test"] == ("ewc" if lags else "hln")
         assert got["statistic"] < 0
         assert got["skill"] > 0
+        # The state is the latest loss difference whose week was over at the origin.
+        known = (a - b).shift(lags + 1)
+        conditional = giacomini_white(a, b, known, lags=lags).p_value
+        assert got["conditional_p_value"] == pytest.approx(conditional, nan_ok=True)
 
 
 def test_the_order_of_rows_does_not_matter():
@@ -253,6 +306,70 @@ def test_skill_is_missing_where_the_benchmark_never_errs():
     got = one(Scorecard(table).against("random_walk"), model="slow", target="spread", horizon=1)
     assert math.isnan(got["skill"])
     assert got["difference"] > 0
+
+
+# ---------------------------------------------------------------- many models
+
+MANY = Scorecard(
+    pd.concat([BENCHMARK, rows("curve"), rows("drift", bias=0.2), rows("slow", every=13), rows("poor", spread=40.0)])
+)
+
+
+def losses_of(card, horizon, models):
+    mine = pick(card.table, target="reserves", horizon=horizon, conditioning="none")
+    return mine.pivot_table(index="origin", columns="model", values="crps")[models]
+
+
+def test_the_confidence_set_is_that_of_the_models_on_the_origins_they_share():
+    got = pick(MANY.confidence_sets(), target="reserves", horizon=4).set_index("model")
+    expected = confidence_set(losses_of(MANY, 4, ["random_walk", "curve", "drift", "poor"]), lags=3)
+    np.testing.assert_array_equal(got.loc[expected.index, "p_value"], expected["p_value"])
+    np.testing.assert_array_equal(got.loc[expected.index, "n"], 104)
+    assert got.loc["curve", "inside"]
+    assert not got.loc["poor", "inside"]
+
+
+def test_a_model_that_was_asked_rarely_does_not_take_origins_from_the_others():
+    got = pick(MANY.confidence_sets(), target="reserves", horizon=1, model="slow").iloc[0]
+    assert got["reason"] == "asked at 8 of 104 origins"
+    assert math.isnan(got["p_value"])
+    assert pd.isna(got["inside"])
+
+
+def test_confidence_sets_stand_apart_by_conditioning_and_regime():
+    got = CARD.confidence_sets(regimes=[FIRST, SECOND, EMPTY])
+    assert set(got["regime"]) == {"all", "first year", "second year"}
+    alone = pick(got, conditioning="realised")
+    assert (alone["reason"] == "no other model").all()
+    half = one(
+        pick(MANY.confidence_sets(regimes=[FIRST]), regime="first year"), model="curve", target="spread", horizon=1
+    )
+    assert half["n"] == 52
+
+
+def test_models_that_beat_the_benchmark_are_named_with_a_p_value_for_all_of_them():
+    got = pick(MANY.superior("random_walk"), target="reserves", horizon=4).set_index("model")
+    expected = superior_models(losses_of(MANY, 4, ["random_walk", "curve", "drift", "poor"]), "random_walk", lags=3)
+    assert set(got.index) == {"curve", "drift", "poor"}
+    np.testing.assert_allclose(got.loc[expected.index, "p_value"], expected["p_value"])
+    assert got.loc["curve", "p_value"] < 0.05 < got.loc["poor", "p_value"]
+
+
+def test_conditional_forecasts_and_cases_without_the_benchmark_are_not_among_the_superior():
+    assert CARD.superior("curve")["model"].unique().tolist() == ["random_walk"]
+    only_spread = Scorecard(pd.concat([rows("walk", targets=("spread",)), rows("curve")]))
+    assert set(only_spread.superior("walk")["target"]) == {"spread"}
+    assert Scorecard(BENCHMARK).superior("random_walk").empty
+
+
+def test_many_models_can_be_compared_by_another_score_and_not_by_an_unknown_one():
+    other = MANY.confidence_sets(score="squared_error")
+    assert one(other, model="curve", target="reserves", horizon=1)["mean"] == pytest.approx(
+        pick(MANY.table, model="curve", target="reserves", horizon=1)["squared_error"].mean()
+    )
+    for compare in (MANY.confidence_sets, lambda **options: MANY.superior("random_walk", **options)):
+        with pytest.raises(UsageError, match="no score 'pit'"):
+            compare(score="pit")
 
 
 # ---------------------------------------------------------------- regimes and flat stretches

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 import scoringrules as sr
@@ -55,6 +57,143 @@ def test_crps_of_many_normal_draws_approaches_the_closed_form(outcome):
 def test_crps_of_a_point_forecast_is_its_absolute_error():
     assert s.crps(np.full(50, -7.0), -4.0) == 3.0
     assert s.crps(np.full(50, -7.0), -7.0) == 0.0
+
+
+@given(st.lists(numbers, min_size=2, max_size=30).map(np.array), numbers)
+def test_the_fair_crps_takes_distances_of_different_draws_only(draws, outcome):
+    distances = np.abs(draws[:, None] - draws[None, :]).sum() / (len(draws) * (len(draws) - 1))
+    assert s.crps(draws, outcome, fair=True) == pytest.approx(np.abs(draws - outcome).mean() - distances / 2, abs=1e-10)
+
+
+def test_the_fair_crps_agrees_with_scoringrules_and_needs_two_draws():
+    theirs = sr.crps_ensemble(OUTCOMES, np.moveaxis(DRAWS, 0, -1), estimator="fair")
+    np.testing.assert_allclose(s.crps(DRAWS, OUTCOMES, fair=True), theirs, rtol=1e-9)
+    assert np.isnan(s.crps(np.array([1.0]), 2.0, fair=True))
+
+
+def test_the_fair_crps_does_not_depend_on_the_number_of_draws_and_the_plain_one_does():
+    rng = np.random.default_rng(31)
+    outcomes = rng.normal(size=40_000)
+    few, many = rng.normal(size=(5, 40_000)), rng.normal(size=(200, 40_000))
+    expected = 1 / np.sqrt(np.pi)  # E|X - Y| - E|X - X'| / 2 of standard normals
+    assert s.crps(few, outcomes, fair=True).mean() == pytest.approx(expected, rel=0.02)
+    assert s.crps(many, outcomes, fair=True).mean() == pytest.approx(expected, rel=0.02)
+    assert s.crps(few, outcomes).mean() == pytest.approx(expected * (1 + 1 / 5), rel=0.02)
+
+
+@pytest.mark.parametrize("shape", [(700, 5), (3, 211, 7), (4_000,)])
+@pytest.mark.parametrize("draws_contiguous", [True, False])
+def test_scores_of_large_arrays_in_threads_are_those_of_each_cell(shape, draws_contiguous):
+    rng = np.random.default_rng(8)
+    draws = rng.normal(size=(600, *shape))
+    if draws_contiguous:
+        draws = np.moveaxis(np.ascontiguousarray(np.moveaxis(draws, 0, -1)), -1, 0)
+    outcomes = rng.normal(size=shape)
+    got, kept = s.crps(draws, outcomes), draws.copy()
+    np.testing.assert_array_equal(draws, kept)
+    assert got.shape == shape
+    for place in [(0,) * len(shape), tuple(n - 1 for n in shape), tuple(n // 2 for n in shape)]:
+        assert got[place] == pytest.approx(crps_by_all_pairs(draws[(slice(None), *place)], outcomes[place]), rel=1e-10)
+
+
+def test_scoring_large_arrays_needs_little_memory_beside_the_draws():
+    draws = np.moveaxis(np.random.default_rng(8).normal(size=(520, 13, 400)), -1, 0)
+    outcomes = np.zeros((520, 13))
+    tracemalloc.start()
+    s.crps(draws, outcomes)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10e6 < draws.nbytes
+
+
+# ---------------------------------------------------------------- thresholds
+
+
+@given(samples, numbers, numbers)
+def test_the_weighted_crps_is_the_crps_integral_above_the_threshold(draws, outcome, threshold):
+    grid = np.unique(np.r_[draws, outcome, threshold, 60.0])
+    grid = grid[grid >= threshold]
+    below = np.array([(draws <= z).mean() - (outcome <= z) for z in grid[:-1]])
+    assert s.threshold_weighted_crps(draws, outcome, threshold) == pytest.approx(
+        (below**2 * np.diff(grid)).sum(), abs=1e-9
+    )
+
+
+def test_the_weighted_crps_agrees_with_scoringrules():
+    theirs = sr.twcrps_ensemble(
+        OUTCOMES, np.moveaxis(DRAWS, 0, -1), v_func=lambda x: np.maximum(x, -6.0), estimator="nrg"
+    )
+    np.testing.assert_allclose(s.threshold_weighted_crps(DRAWS, OUTCOMES, -6.0), theirs, rtol=1e-9, atol=1e-12)
+
+
+def test_below_every_number_the_weighted_crps_is_the_crps_and_above_it_is_nothing():
+    np.testing.assert_allclose(s.threshold_weighted_crps(DRAWS, OUTCOMES, -1e9), s.crps(DRAWS, OUTCOMES), rtol=1e-6)
+    assert (s.threshold_weighted_crps(DRAWS, OUTCOMES, 1e9) == 0).all()
+    assert np.isnan(s.threshold_weighted_crps(DRAWS[:, 0, 0], np.nan, 0.0))
+
+
+def test_the_brier_score_agrees_with_scoringrules():
+    probability = (DRAWS > -6.0).mean(axis=0)
+    theirs = sr.brier_score((OUTCOMES > -6.0).astype(float), probability)
+    np.testing.assert_allclose(s.brier(DRAWS, OUTCOMES, -6.0), theirs, rtol=1e-12)
+
+
+def test_the_brier_score_by_hand_and_a_value_on_the_threshold_is_not_above():
+    draws = np.array([4.0, 5.0, 5.0, 6.0])
+    assert s.brier(draws, 5.0, 5.0) == pytest.approx(0.25**2)
+    assert s.brier(draws, 5.1, 5.0) == pytest.approx(0.75**2)
+    assert np.isnan(s.brier(draws, np.nan, 5.0))
+
+
+@given(st.floats(0.02, 0.98), st.floats(0.0, 1.0))
+def test_the_true_probability_has_the_lowest_expected_brier_score(truth, said):
+    draws = np.r_[np.ones(round(1000 * said)), np.zeros(1000 - round(1000 * said))]
+    honest = np.r_[np.ones(round(1000 * truth)), np.zeros(1000 - round(1000 * truth))]
+
+    def expected(x):
+        return truth * s.brier(x, 1.0, 0.5) + (1 - truth) * s.brier(x, 0.0, 0.5)
+
+    assert expected(draws) >= expected(honest) - 1e-6
+    assert expected(draws) - expected(honest) == pytest.approx((said - truth) ** 2, abs=2e-3)
+
+
+def test_the_brier_score_is_the_integrand_of_the_crps():
+    grid = np.linspace(-20, 30, 20_001)
+    draws, outcome = DRAWS[:, 0, 1], OUTCOMES[0, 1]
+    briers = [s.brier(draws, outcome, z) for z in grid]
+    assert integrate.trapezoid(briers, grid) == pytest.approx(s.crps(draws, outcome), rel=1e-3)
+
+
+def test_thresholds_of_a_cell_belong_to_their_targets():
+    asked = {0.0: np.array([False, True, False]), 4.0: np.array([False, True, True])}
+    got = s.score_cell(DRAWS, OUTCOMES, STEPS, rng=np.random.default_rng(1), thresholds=asked)
+    assert tuple(got) == (*s.COLUMNS, "brier_above_0", "twcrps_above_0", "brier_above_4", "twcrps_above_4")
+    for threshold, mine in asked.items():
+        brier, weighted = (got[name] for name in s.threshold_columns(threshold))
+        np.testing.assert_allclose(brier[:, mine], s.brier(DRAWS, OUTCOMES, threshold)[:, mine], rtol=1e-12)
+        np.testing.assert_allclose(
+            weighted[:, mine], s.threshold_weighted_crps(DRAWS, OUTCOMES, threshold)[:, mine], rtol=1e-9, atol=1e-12
+        )
+        assert np.isnan(brier[:, ~mine]).all()
+        assert np.isnan(weighted[:, ~mine]).all()
+
+
+def test_a_rounding_error_does_not_lift_a_rate_above_the_threshold():
+    draws = np.array([5.33 - 5.40] * 3 + [0.01])[:, None, None] * 100  # -7.0000000000000284 bp and 1 bp
+    outcome = np.array([[100 * (5.40 - 5.33) - 14.0]])
+    got = s.score_cell(draws, outcome, np.ones(1), rng=RNG, thresholds={-7.0: np.array([True])})
+    assert got["brier_above_-7"][0, 0] == pytest.approx(0.25**2)
+
+
+@pytest.mark.parametrize("threshold", [0.0, 5.0, -2.5, 0.125, 1e6, 1e-5, -3300.0])
+def test_a_threshold_is_read_back_from_its_column(threshold):
+    for kind, name in zip(("brier", "twcrps"), s.threshold_columns(threshold), strict=True):
+        assert s.column_threshold(name) == (kind, threshold)
+
+
+@pytest.mark.parametrize("name", ["crps", "brier_above_", "brier_above_x", "above_5", "brier_above_5_", "covered_50"])
+def test_other_columns_have_no_threshold(name):
+    assert s.column_threshold(name) is None
 
 
 # ---------------------------------------------------------------- log score
@@ -169,6 +308,8 @@ def _expected_scores(location, scale):
         "pinball": s.pinball(many, outcomes, 0.05),
         "interval": s.interval_score(many, outcomes, 0.9),
         "squared": s.squared_error_of_mean(many, outcomes),
+        "weighted": s.threshold_weighted_crps(many, outcomes, 0.5),
+        "brier": s.brier(many, outcomes, 0.5),
     }
     return {name: integrate.trapezoid(values * weights, outcomes) for name, values in rules.items()}
 
@@ -183,7 +324,13 @@ def test_the_true_distribution_has_the_lowest_expected_score(location, scale):
     other = _expected_scores(location, scale)
     for rule in ("crps", "log_score"):  # strictly proper: any real departure costs
         assert other[rule] > TRUTH[rule] - 1e-3 * (distance < 0.15)
-    for rule in ("pinball", "interval", "squared"):  # proper: another forecast with the same quantile or mean may tie
+    for rule in (
+        "pinball",
+        "interval",
+        "squared",
+        "weighted",
+        "brier",
+    ):  # proper: another forecast with the same quantile or mean may tie
         assert other[rule] > TRUTH[rule] - 1e-3
 
 

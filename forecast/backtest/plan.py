@@ -250,7 +250,7 @@ def _entry_from_json(encoded: Mapping[str, Any]) -> ModelEntry:
 
 
 def _projection(table: _Table) -> ModelEntry:
-    return ModelEntry("projection", table.text("model"), table.rest())
+    return ModelEntry("[projection]", table.text("model"), table.rest())
 
 
 def _models(table: _Table) -> Iterable[ModelEntry]:

@@ -139,7 +139,7 @@ def _tasks(runner: CellRunner, asks: Sequence[_Ask], workers: int) -> list[_Task
     sampled = _by_origin(ask for ask in asks if runner.models[ask.entry.label].sampled)
     quick = _by_origin(ask for ask in asks if not runner.models[ask.entry.label].sampled)
     share = -(-len(sampled) // _SAMPLED_WORKERS)
-    fair = -(-len(quick) // (workers * _TASKS_PER_WORKER))
+    fair = len(quick) if workers == 1 else -(-len(quick) // (workers * _TASKS_PER_WORKER))
     n = max(min(fair, _CELLS_PER_TASK // max(map(len, quick), default=1)), 1)
     return [
         *(_Task(tuple(sampled[i : i + share]), slot) for slot, i in enumerate(range(0, len(sampled), share or 1))),

@@ -4,7 +4,8 @@ For the project's own features and models and for anyone's:
 
     for leak in check_features(FeatureSet(("effr_iorb",), ("my_feature",)), vintages, origins):
         print(leak)
-    leaks = check_model(MyModel(), ("effr_iorb",), vintages, origins)
+
+and in the same way ``check_model`` of :mod:`forecast.checks.forecasts`.
 
 Whatever is prepared from data before the origin is reached (a tuned penalty, a scaler, a list of dates) is part of
 the forecast: write it as a :data:`Pipeline`, which gets the vintages, and give it to :func:`check_pipeline`.

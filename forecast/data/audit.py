@@ -42,7 +42,7 @@ def check_archive(archive: Path | None = None, *, known: Catalog | None = None) 
     held = entries(archive)
     found, tables = evidence(held, archive, specs)
     for entry, table in tables:
-        found += findings(specs[entry.id], table, UNITS[entry.unit_read])
+        found += findings(specs[entry.id], table, UNITS.get(entry.unit_read, specs[entry.id].unit))
     by_series: dict[str, list[VintageTable]] = {}
     for _, table in tables:
         by_series.setdefault(table.series, []).append(table)

@@ -113,11 +113,16 @@ def _by_elimination(tests: PairwiseTests) -> Array:
     while len(left) > 1:
         t = tests.t[np.ix_(left, left)]
         null = tests.null[:, left[:, None], left].max(axis=(1, 2))
-        p = max(p, float((null >= t.max()).mean()))
+        p = max(p, _share_above(null, t.max()))
         worst = int(t.max(axis=1).argmax())
         p_values[left[worst]] = p
         left = np.delete(left, worst)
     return p_values
+
+
+def _share_above(null: Array, t: float) -> float:
+    """The observed t counts as one of the draws: none of so many above it does not mean never."""
+    return float((1 + (null >= t).sum()) / (1 + len(null)))
 
 
 def _by_bootstrap(losses: pd.DataFrame, lags: int, size: float) -> Array:
@@ -177,7 +182,7 @@ def superior_models(losses: pd.DataFrame, benchmark: str, *, lags: int, classic:
     if classic:
         first = _superior_by_bootstrap(losses, benchmark, others, lags)
         return table.assign(p_value=[first, *[np.nan] * (len(others) - 1)], reason="")
-    steps = [(null[:, order[i:]].max(axis=1) >= t[order[i]]).mean() for i in range(len(others))]
+    steps = [_share_above(null[:, order[i:]].max(axis=1), t[order[i]]) for i in range(len(others))]
     return table.assign(p_value=np.maximum.accumulate(steps), reason="")
 
 

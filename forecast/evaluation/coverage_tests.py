@@ -88,7 +88,8 @@ def coverage_test(covered: ArrayLike, nominal: float, *, lags: int) -> CoverageT
     if lags:
         null = _simulated(_Share(nominal), n, lags)
         below, equal = (null < share - 1e-12).mean(), (np.abs(null - share) <= 1e-12).mean()
-        return CoverageTest(n, share, float(2 * min(below + equal / 2, 1 - below - equal / 2)))
+        # No simulated share that far out says less than one in so many, not never.
+        return CoverageTest(n, share, float(2 * max(min(below + equal / 2, 1 - below - equal / 2), 1 / len(null))))
     frequency, timing = kupiec(inside, nominal), christoffersen(inside)
     p_value, independence, joint = chi2.sf([frequency, timing, frequency + timing], [1, 1, 2]).tolist()
     return CoverageTest(n, share, p_value, independence, joint)
@@ -163,7 +164,8 @@ def pit_test(pit: ArrayLike, *, lags: int) -> PITTest:
         return PITTest(np.nan, np.nan, n, version, reason)
     if lags:
         distance = float(cramer_von_mises(values))
-        return PITTest(distance, float((_simulated(cramer_von_mises, n, lags) >= distance).mean()), n, version)
+        null = _simulated(cramer_von_mises, n, lags)
+        return PITTest(distance, float((1 + (null >= distance).sum()) / (1 + len(null))), n, version)
     from scipy.stats import chi2, norm
 
     statistic = berkowitz(norm.ppf(np.clip(values, _EDGE, 1 - _EDGE)))

@@ -29,9 +29,9 @@ def energy_score(draws: ArrayLike, outcome: ArrayLike, *, exact: bool = False) -
         ES = mean_i |x_i - y| - 1/2 mean_ij |x_i - x_j|,    |.| the Euclidean length over the path
 
     Two forecasts with the same margins but different dependence score differently. Of more than 256 draws the second
-    mean is taken over 8 D pairs, the same for every path: the draws are dealt like cards into blocks of 16, each
-    spread evenly over the draws in whatever order they stand, and each block meets another one. With 4,000 draws of
-    13 dates that moves the score by about 0.04 percent.
+    mean is taken over 8 D pairs, the same for every path: the draws are shuffled and dealt like cards into blocks of 16,
+    and each block meets another one. With 4,000 draws of 13 dates that moves the score by 0.1 percent if dates are
+    independent and by 0.3 percent if they are a random walk; the draws themselves leave 0.5 and 1 percent.
 
     Parameters
     ----------
@@ -72,23 +72,24 @@ def _energy(x: Array, y: Array, mean_distance: Callable[[Array], float]) -> floa
 
 
 def _over_some_pairs(x: Array) -> float:
-    """Mean distance of two different draws: of m blocks, b holds draws b, b + m, b + 2 m ... and meets b + m / 2."""
+    """Mean distance of two different draws, (H, D): shuffled, in blocks of which each meets another one."""
     half = x.shape[1] // (2 * _PARTNERS)
-    dealt = x[:, : 2 * half * _PARTNERS].reshape(len(x), _PARTNERS, 2 * half).transpose(2, 1, 0)
     scale = max(x.max(), -x.min()) or 1.0  # so that no square overflows in single precision, which is enough here
-    blocks = np.empty(dealt.shape, dtype=np.float32)
-    np.divide(dealt, scale, out=blocks, casting="same_kind")
+    draws = np.empty(x.T.shape, dtype=np.float32)
+    np.divide(x.T, scale, out=draws, casting="same_kind")
+    blocks = draws[_shuffled(len(draws))[: 2 * half * _PARTNERS]].reshape(2 * half, _PARTNERS, -1)
     return float(scale * _distances(blocks[:half], blocks[half:]).mean())
 
 
 def _over_all_pairs(x: Array) -> float:
-    """Mean distance of two different draws, (H, D); missing of a single one."""
+    """Mean distance of two different draws, (H, D); zero of a single one."""
     draws, total = np.ascontiguousarray(x.T), np.float64(0.0)
     for start in range(0, len(draws), _ROWS):
         rows, later = draws[start : start + _ROWS], draws[start + _ROWS :]
-        total += _distances(rows, rows).sum() + 2 * _distances(rows, later).sum()
-    pairs = len(draws) * (len(draws) - 1)
-    return float(total / pairs) if pairs else 0.0
+        among = _distances(rows, rows)
+        np.fill_diagonal(among, 0.0)  # a draw's distance from itself is the root of a rounding error
+        total += among.sum() + 2 * _distances(rows, later).sum()
+    return float(total / max(len(draws) * (len(draws) - 1), 1))
 
 
 def _distances(a: Reals, b: Reals) -> Reals:
@@ -112,27 +113,28 @@ def energy_of_paths(draws: Array, outcomes: Array, paths: Sequence[int]) -> Arra
 
     Returns
     -------
-    (H, K) in the target's unit, from 4 D pairs: at 1,000 draws the error is half of what the draws themselves leave
+    (H, K) in the target's unit, from 4 D pairs of draws, neighbours after shuffling: at 1,000 draws of
+    four dates this moves the score by 1 percent where the draws themselves leave 2
     """
     origin = np.repeat(np.arange(len(paths)), paths)
     period = np.arange(len(outcomes)) - np.repeat(np.cumsum(paths) - paths, paths)
     x = np.zeros((max(paths), len(paths), draws.shape[2], len(draws)))
     y = np.full(x.shape[:-1], np.nan)
-    x[period, origin], y[period, origin] = np.moveaxis(draws, 0, -1), outcomes
+    x[period, origin], y[period, origin] = np.moveaxis(draws[_shuffled(len(draws))], 0, -1), outcomes
     return _energy_up_to_each(x, y)[period, origin]
 
 
 def _energy_up_to_each(x: Array, y: Array) -> Array:
-    """(H, ..., D), which is overwritten, and (H, ...) -> (H, ...): the pairs are i and i + s on the circle of draws."""
+    """(H, ..., D), which is overwritten, and (H, ...) -> (H, ...)."""
     n_draws = x.shape[-1]
     circle = np.concatenate([x, x], axis=-1)
     difference, apart = np.empty_like(x), np.zeros(y.shape)
-    shifts = _shifts(n_draws)
+    shifts = range(1, n_draws) if n_draws <= 4 * _SHIFTS else range(1, 1 + _SHIFTS)
     for shift in shifts:
         np.subtract(circle[..., shift : shift + n_draws], x, out=difference)
         apart += _lengths(difference).mean(axis=-1)
     x -= y[..., None]
-    score: Array = _lengths(x).mean(axis=-1) - (n_draws - 1) / n_draws * apart / len(shifts) / 2
+    score: Array = _lengths(x).mean(axis=-1) - (n_draws - 1) / n_draws * apart / max(len(shifts), 1) / 2
     return score
 
 
@@ -145,10 +147,6 @@ def _lengths(x: Array) -> Array:
 
 
 @cache
-def _shifts(n_draws: int) -> tuple[int, ...]:
-    """Distances on the circle of draws: all if there are few, else some at random, so that no order of draws does harm."""
-    half = np.arange(1, max(n_draws // 2, 1) + 1)
-    if len(half) <= _SHIFTS:
-        # Beyond D / 2 each distance is met again; at D / 2 itself the pairs come twice: all of them weigh the same.
-        return tuple(range(1, n_draws)) or (0,)
-    return tuple(np.random.default_rng(0).choice(half, _SHIFTS, replace=False).tolist())
+def _shuffled(n_draws: int) -> NDArray[np.int64]:
+    """One order of draws for all paths, in which neither sorted nor repeated draws stand in step."""
+    return np.random.default_rng(0).permutation(n_draws)

@@ -182,7 +182,9 @@ def giacomini_white(loss_a: ArrayLike, loss_b: ArrayLike, states: ArrayLike, *, 
     chi-squared with 1 + q degrees (it is n times the uncentred R^2 of a regression of 1 on Z). With overlap S is
     estimated by B cosines as in :func:`diebold_mariano` and (B - q) / (B (1 + q)) W is compared with F(1 + q, B - q).
 
-    Simulated size at a nominal 10 percent with one state, the last known loss difference: see the tests.
+    Simulated size at a nominal 10 percent, one state, the last known loss difference (2,000 replications, standard
+    error 0.7): absolute errors of right forecasts 8 to 12 from 50 cells at h = 1 to 520 at h = 26 with 5 or more cells
+    a step; squared errors, whose tails are fatter, 8 to 11 from 25 cells a step and 6 to 8 with fewer.
 
     Parameters
     ----------
