@@ -87,7 +87,7 @@ def test_overlap_excuses_a_share_that_independent_cells_would_not():
     p_values = [coverage_test(inside, 0.9, lags=lags).p_value for lags in (0, 3, 12, 25)]
     assert p_values[0] < 1e-6
     assert p_values[1] <= 0.002 < p_values[2] < p_values[3]
-    assert p_values[1] > 0  # two thousand simulated shares cannot say never
+    assert p_values[1] > 0  # ten thousand simulated shares cannot say never
 
 
 def test_an_interval_far_too_narrow_is_found_in_spite_of_overlap():

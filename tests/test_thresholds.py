@@ -72,7 +72,7 @@ def test_thresholds_survive_json_and_older_plans_had_none():
     ],
 )
 def test_a_threshold_that_is_none_is_refused_with_the_fix(line, said):
-    with pytest.raises(PlanError, match=r"plan.toml \\[thresholds\\]") as raised:
+    with pytest.raises(PlanError, match=r"plan\.toml \[thresholds\]") as raised:
         parsed(f"{PLAN}[thresholds]\n{line}\n")
     assert said in str(raised.value)
 

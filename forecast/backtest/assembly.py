@@ -15,10 +15,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from forecast.backtest.cells import Cell
+from forecast.backtest.cells import Cell, nanoseconds
 from forecast.backtest.fingerprints import versions
 from forecast.backtest.replay import CellRunner
 from forecast.backtest.result import QUANTILES, quantile_column
+from forecast.calendar import NEW_YORK
 from forecast.data.vintages import Vintages
 from forecast.errors import DataError
 from forecast.evaluation.scorecard import Scorecard
@@ -72,13 +73,18 @@ def _long_table(runner: CellRunner, blocks: Sequence[_Block], names: Sequence[st
         "model": repeated(block.cell.model for block in blocks),
         "conditioning": repeated(block.cell.conditioning for block in blocks),
         "target": repeated(block.target for block in blocks),
-        "origin": repeated(block.cell.origin for block in blocks).dt.as_unit("us"),
+        "origin": _instants(np.repeat([nanoseconds(block.cell.origin) for block in blocks], lengths)),
         "horizon": np.concatenate([block.at for block in blocks]),
         "period": np.concatenate([block.cell.periods.asi8[block.at - 1] for block in blocks]).view("M8[us]"),
         "unit": repeated(runner.realised.units[block.target].name for block in blocks),
     }
     values = np.concatenate([block.values for block in blocks], axis=1)
     return pd.DataFrame({**table, **dict(zip(names, values, strict=True))})
+
+
+def _instants(since_1970: NDArray[np.int64]) -> pd.DatetimeIndex:
+    """Nanoseconds as New York time; a list of a thousand time stamps takes as long as forecasting with some models."""
+    return pd.DatetimeIndex(since_1970.view("M8[ns]")).tz_localize("UTC").tz_convert(NEW_YORK).as_unit("us")
 
 
 def _good(cells: Iterable[Cell]) -> Iterator[Any]:

@@ -87,7 +87,7 @@ def words_of(naming: tuple[str, str], origin: int | None) -> tuple[int, ...]:
 
 def nanoseconds(origin: pd.Timestamp) -> int:
     """An instant as nanoseconds since 1970 (UTC)."""
-    return int(new_york(origin).value)
+    return int((origin if origin.tzinfo else new_york(origin)).value)
 
 
 def _canonical(value: Any) -> str:

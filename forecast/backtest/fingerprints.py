@@ -15,6 +15,7 @@ import platform
 import sys
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import resolve_name
@@ -49,7 +50,8 @@ def digest(*parts: Any) -> str:
 
 def plan_digest(plan: BacktestPlan) -> str:
     """What all cells of a plan have in common."""
-    return digest({key: value for key, value in plan_to_json(plan).items() if key not in _NOT_IN_A_CELL})
+    shared = replace(plan, origins=())  # thousands of time stamps that are not in the key
+    return digest({key: value for key, value in plan_to_json(shared).items() if key not in _NOT_IN_A_CELL})
 
 
 def entry_digest(entry: ModelEntry, model: Model) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -105,7 +106,7 @@ class _Here:
         if weeks not in self._futures:
             T, index = len(self.full.targets), self.full.features.index
             built = len(index) - T >= weeks
-            self._futures[weeks] = pd.DatetimeIndex(index[T : T + weeks]) if built else self.full.future(weeks)
+            self._futures[weeks] = cast("pd.DatetimeIndex", index[T : T + weeks]) if built else self.full.future(weeks)
         return self._futures[weeks]
 
     def part(self, targets: tuple[str, ...], features: tuple[str, ...]) -> Design:

@@ -84,7 +84,7 @@ def run_cells(
                 done += len(stored)
                 tell(done, total)
                 tasks = _tasks(runner, missing, workers)
-                for new in parallel(delayed(_run_task)(runner, vintages, task, folder) for task in tasks):
+                for new in parallel(delayed(_run_task)(runner, vintages, task, folder, os.getpid()) for task in tasks):
                     cells += new
                     done += len(new)
                     tell(done, total)
@@ -157,7 +157,7 @@ def _by_origin(asks: Iterable[_Ask]) -> list[tuple[_Ask, ...]]:
 # --------------------------------------------------------------------------- in a worker
 
 
-def _run_task(runner: CellRunner, vintages: Vintages, task: _Task, folder: Path) -> list[Cell]:
+def _run_task(runner: CellRunner, vintages: Vintages, task: _Task, folder: Path, asker: int) -> list[Cell]:
     from threadpoolctl import threadpool_limits
 
     # Workers are fresh processes: features register on import.
@@ -166,7 +166,7 @@ def _run_task(runner: CellRunner, vintages: Vintages, task: _Task, folder: Path)
     if task.slot is not None:
         _own_compile_folder(task.slot)
     with threadpool_limits(1):
-        return list(_task_cells(runner, vintages, task, folder))
+        return list(_task_cells(runner, vintages, task, folder, asker))
 
 
 def _own_compile_folder(slot: int) -> None:
@@ -176,10 +176,12 @@ def _own_compile_folder(slot: int) -> None:
     os.environ["NUMBA_CACHE_DIR"] = str(folder / "numba")
 
 
-def _task_cells(runner: CellRunner, vintages: Vintages, task: _Task, folder: Path) -> Iterator[Cell]:
-    """Finished cells, each on disk before it is told of."""
+def _task_cells(runner: CellRunner, vintages: Vintages, task: _Task, folder: Path, asker: int) -> Iterator[Cell]:
+    """Finished cells, each on disk before it is told of; ends the process if the one that asked has been killed."""
     replay, keys, drafts, saved = Replay(runner), list[str](), list[Draft](), perf_counter()
     for asks in task.origins:
+        if asker not in (os.getpid(), os.getppid()):
+            os._exit(1)
         keys += [ask.key for ask in asks]
         drafts += _drafts(replay, vintages, asks)
         full = sum(draft.nbytes for draft in drafts) > _HELD

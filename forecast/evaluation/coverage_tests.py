@@ -34,7 +34,7 @@ type Array = NDArray[np.float64]
 
 # Half a draw of a thousand: an outcome outside all draws says that it was rare, not how rare.
 _EDGE = 0.0005
-_REPLICATIONS, _BATCHES = 2000, 10
+_REPLICATIONS, _BATCHES = 10_000, 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,15 +192,21 @@ class _Share:
 
 @lru_cache(maxsize=256)
 def _simulated(statistic: Callable[[Array], Array], n: int, lags: int) -> Array:
-    """(R,) of a statistic of n transforms of a right forecast whose errors are sums of lags + 1 shocks."""
+    """(R,) of a statistic of n transforms of a right forecast."""
+    return np.concatenate([statistic(some) for some in np.array_split(_right_transforms(n, lags), _BATCHES)])
+
+
+@lru_cache(maxsize=1)
+def _right_transforms(n: int, lags: int) -> NDArray[np.float32]:
+    """(R, n) transforms of a right forecast whose errors are sums of lags + 1 shocks."""
     from scipy.special import ndtr
 
     rng, h = np.random.default_rng(0), lags + 1
-    found = []
-    for _ in range(_BATCHES):
-        walk = rng.standard_normal((_REPLICATIONS // _BATCHES, n + h)).cumsum(axis=1)
-        found.append(statistic(ndtr((walk[:, h:] - walk[:, :-h]) / np.sqrt(h))))
-    return np.concatenate(found)
+    pit = np.empty((_REPLICATIONS, n), dtype=np.float32)
+    for some in np.array_split(pit, _BATCHES):
+        walk = rng.standard_normal((len(some), n + h)).cumsum(axis=1)
+        some[:] = ndtr((walk[:, h:] - walk[:, :-h]) / np.sqrt(h))
+    return pit
 
 
 def berkowitz(z: Array) -> float:

@@ -17,10 +17,12 @@ import pandas as pd
 from forecast.backtest.plan import BacktestPlan
 from forecast.backtest.result import BacktestResult
 from forecast.errors import UnknownNameError, UsageError
+from forecast.evaluation.leaders import Regime
 from forecast.features.feature_set import find_feature
 from forecast.report import charts, provenance
 from forecast.report.figures import Look, looks
 from forecast.report.findings import Finding, exact_zeros, findings, overall
+from forecast.report.leader_tables import confidence_table, thin_cases, threshold_table
 from forecast.report.tables import (
     Table,
     comparison_details,
@@ -99,6 +101,7 @@ def _context(result: BacktestResult) -> dict[str, Any]:
         "overall": overall(everywhere, benchmark=plan.benchmark),
         "findings": _told(everywhere, zeros, plan),
         "scores": list(_scores(result, compared)),
+        "thin": thin_cases(compared, plan),
         "charts": list(_charts(result, everywhere, styles)),
         "styles": styles,
         "descriptions": {target: _description(target) for target in plan.targets},
@@ -118,9 +121,8 @@ def _context(result: BacktestResult) -> dict[str, Any]:
 
 def _compared(result: BacktestResult) -> pd.DataFrame:
     """Comparisons with the benchmark; an empty table where the benchmark itself has no score."""
-    regimes = [(regime.name, regime.first, regime.last) for regime in result.plan.regimes]
     try:
-        compared = result.scorecard.against(result.plan.benchmark, score="crps", regimes=regimes)
+        compared = result.scorecard.against(result.plan.benchmark, score="crps", regimes=_regimes(result.plan))
         return _in_plan_order(compared, result.plan)
     except UsageError:
         none = result.scorecard.table.iloc[:0]
@@ -137,6 +139,10 @@ def _compared(result: BacktestResult) -> pd.DataFrame:
             "moved",
         )
         return none.assign(**dict.fromkeys(columns, 0.0), reason="")
+
+
+def _regimes(plan: BacktestPlan) -> list[Regime]:
+    return [(regime.name, regime.first, regime.last) for regime in plan.regimes]
 
 
 def _told(compared: pd.DataFrame, zeros: pd.DataFrame, plan: BacktestPlan) -> list[Finding]:
@@ -192,6 +198,8 @@ def _description(target: str) -> str:
 
 def _scores(result: BacktestResult, compared: pd.DataFrame) -> Iterator[TargetScores]:
     plan, summary = result.plan, _in_plan_order(result.scorecard.summary(), result.plan)
+    sets = _in_plan_order(result.scorecard.confidence_sets(regimes=_regimes(plan)), plan)
+    beaten = result.scorecard.superior(plan.benchmark, regimes=_regimes(plan))
     for target in plan.targets:
         own = summary[summary["target"] == target]
         if own.empty:
@@ -204,6 +212,10 @@ def _scores(result: BacktestResult, compared: pd.DataFrame) -> Iterator[TargetSc
             details.insert(0, comparison_details(everywhere, benchmark=plan.benchmark))
         if len(rows) and plan.regimes:
             details.append(regime_table(rows, benchmark=plan.benchmark))
+        mine = (sets[sets["target"] == target], beaten[beaten["target"] == target])
+        details.append(confidence_table(*mine, benchmark=plan.benchmark))
+        if target in plan.thresholds:
+            details.append(threshold_table(own, plan.thresholds[target]))
         yield TargetScores(target, matrix, tuple(details))
 
 
