@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
 import forecast.features  # noqa: F401  registers the features
 from forecast.backtest import run
@@ -19,6 +20,7 @@ from forecast.backtest.plan import BacktestPlan, ModelEntry, parse_plan
 from forecast.backtest.replay import sorted_quantiles
 from forecast.backtest.result import QUANTILES
 from forecast.backtest.stored import load_result
+from forecast.cli.backtest import command
 from forecast.data.catalog import catalog
 from forecast.data.vintages import Vintages, VintageTable
 from forecast.errors import DataError, DiagnosticsError, NeedsScenarioError, UnknownNameError, UsageError
@@ -375,3 +377,63 @@ def test_a_realised_path_begins_at_the_ragged_edge_and_ends_where_it_is_unknown(
     assert scenario.periods[0] == weeks[4]
     assert scenario.periods[-1] == weeks[9]
     np.testing.assert_array_equal(scenario.values[0, :, 0], np.arange(4.0, 10.0))
+
+
+PLAN = """
+title = "toys"
+targets = ["effr_iorb"]
+benchmark = "a"
+horizons = [1, 4]
+n_draws = 20
+[origins]
+first = "2019-01-01"
+last = "2019-02-28"
+[minimum_history]
+default = 52
+[models.a]
+"""
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "code", "said"),
+    [
+        ("", (), 0, "Cells: 9 ok"),
+        ("", ("--strict",), 0, "Cells: 9 ok"),
+        ("[models.b]\ndiverges = true\n", (), 0, "9 degraded: DiagnosticsError: R-hat of 'kink' is 1.3"),
+        ("[models.b]\ndiverges = true\n", ("--strict",), 4, "9 degraded: DiagnosticsError: R-hat of 'kink' is 1.3"),
+        ("[models.b]\nfails = true\n", ("--strict",), 4, "9 failed: ZeroDivisionError: on purpose"),
+        ("[models.b]\nneeds = ['reserve_ratio']\n", ("--strict",), 0, "9 refused"),
+    ],
+)
+def test_strict_accepts_neither_failures_nor_samplers_that_did_not_converge(
+    toys: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    model: str,
+    options: tuple[str, ...],
+    code: int,
+    said: str,
+) -> None:
+    monkeypatch.setattr(run, "load_vintages", lambda plan: (vintages(), {}))
+    path = tmp_path / "plan.toml"
+    path.write_text(PLAN + model)
+    result = CliRunner().invoke(command, [str(path), "--workers", "1", "--run-id", "told", *options])
+    assert result.exit_code == code, result.output
+    assert said in result.output
+    report = (tmp_path / "runs" / "told" / "report.html").read_text(encoding="utf-8")
+    assert ("did not converge" in report) == ("diverges" in model)
+
+
+def test_the_report_says_which_paths_a_model_was_given(
+    toys: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "load_vintages", lambda plan: (vintages(), {}))
+    path = tmp_path / "plan.toml"
+    needy = "[models.b]\nneeds = ['reserve_ratio']\nfeatures = ['reserve_ratio']\n[projection]\nmodel = 'p'\n"
+    path.write_text(PLAN.replace("n_draws", "conditioning = ['none', 'projected']\nn_draws") + needy)
+    result = CliRunner().invoke(command, [str(path), "--workers", "1", "--run-id", "told"])
+    assert result.exit_code == 0, result.output
+    assert "'projected': given paths that p drew at the same origin" in result.output
+    report = (tmp_path / "runs" / "told" / "report.html").read_text(encoding="utf-8")
+    assert "given projected paths" in report
+    assert "b (given what came true)" not in report

@@ -151,7 +151,9 @@ def test_another_file_of_the_same_day_is_refused_and_the_first_stays(
     tmp_path: Path, archive: Path, current: Path
 ) -> None:
     import_directory(current, archive=archive)
-    other = folder(tmp_path / "other", "BOGMBASE,USD billions,2026-07-02,,,\n", BOGMBASE=BASE.replace("56.005", "56.01"))
+    other = folder(
+        tmp_path / "other", "BOGMBASE,USD billions,2026-07-02,,,\n", BOGMBASE=BASE.replace("56.005", "56.01")
+    )
     report = import_directory(other, archive=archive)
     assert counts(report) == (0, 0, 1)
     assert "already holds another file of BOGMBASE as of 2026-07-02" in report.refused[0].reason

@@ -159,6 +159,7 @@ def _in_plan_order(rows: pd.DataFrame, plan: BacktestPlan) -> pd.DataFrame:
 
 _CONDITIONING = {
     "none": "none: a model forecasts what it needs",
+    "projected": "projected: a model is given paths that another model drew at the same origin",
     "realised": "realised: a model is given what came true (conditional, not a real-time forecast)",
 }
 _OUTCOME = {"first_release": "first release of each value", "final": "latest known value"}
@@ -223,7 +224,7 @@ def _charts(result: BacktestResult, compared: pd.DataFrame, styles: dict[str, Lo
     table = result.scorecard.table
     sampled = charts.sampled_models(result.plan)
     present = set(table[["target", "conditioning"]].drop_duplicates().itertuples(index=False, name=None))
-    for conditioning in ("none", "realised"):
+    for conditioning in _CONDITIONING:
         for target in result.plan.targets:
             if (target, conditioning) not in present:
                 continue

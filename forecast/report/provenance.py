@@ -141,7 +141,7 @@ def _names(names: pd.Series, of: int) -> str:
 
 
 def cell_counts(cells: pd.DataFrame) -> Table | None:
-    """How many cells each model was asked, answered, refused and failed; None if all answered."""
+    """How many cells each model was asked, answered, refused, did not converge on and failed; None if all answered."""
     if cells.empty or (cells["status"] == "ok").all():
         return None
     rows = tuple(
@@ -150,13 +150,15 @@ def cell_counts(cells: pd.DataFrame) -> Table | None:
         if (each["status"] != "ok").any()
     )
     return Table(
-        "Models with cells that have no forecast.", ("Model", "Asked", "Answered", "Refused", "Failed"), (("", rows),)
+        "Models with cells that have no forecast.",
+        ("Model", "Asked", "Answered", "Refused", "Not converged", "Failed"),
+        (("", rows),),
     )
 
 
 def _statuses(cells: pd.DataFrame) -> tuple[Entry, ...]:
     counts = cells["status"].value_counts()
-    return tuple(Entry(f"{counts.get(status, 0):,}") for status in ("ok", "refused", "failed"))
+    return tuple(Entry(f"{counts.get(status, 0):,}") for status in ("ok", "refused", "degraded", "failed"))
 
 
 def failures(cells: pd.DataFrame) -> tuple[Table | None, int]:

@@ -91,9 +91,12 @@ def groups(rows: pd.DataFrame, by: str | list[str]) -> Iterator[tuple[Any, pd.Da
     return iter(rows.groupby(by, sort=False))
 
 
+_GIVEN = {"none": "", "projected": " (given projected paths)", "realised": " (given what came true)"}
+
+
 def row_name(model: str, conditioning: str) -> str:
     """A model's name in a table; conditional forecasts never stand there unlabelled."""
-    return model if conditioning == "none" else f"{model} (given what came true)"
+    return f"{model}{_GIVEN[conditioning]}"
 
 
 # --------------------------------------------------------------------------- scores
