@@ -14,13 +14,13 @@ import pytest
 from click.testing import CliRunner
 
 import forecast.features  # noqa: F401  registers the features
+from forecast import cli
 from forecast.backtest import run
 from forecast.backtest.cells import cell_rng, cell_words, realised_scenario
 from forecast.backtest.plan import BacktestPlan, ModelEntry, parse_plan
 from forecast.backtest.replay import sorted_quantiles
 from forecast.backtest.result import QUANTILES
 from forecast.backtest.stored import load_result
-from forecast.cli.backtest import command
 from forecast.data.catalog import catalog
 from forecast.data.vintages import Vintages, VintageTable
 from forecast.errors import DataError, DiagnosticsError, NeedsScenarioError, UnknownNameError, UsageError
@@ -394,44 +394,39 @@ default = 52
 """
 
 
+@pytest.mark.usefixtures("toys")
 @pytest.mark.parametrize(
-    ("model", "options", "code", "said"),
+    ("trait", "code", "said"),
     [
-        ("", (), 0, "Cells: 9 ok"),
-        ("", ("--strict",), 0, "Cells: 9 ok"),
-        ("[models.b]\ndiverges = true\n", (), 0, "9 degraded: DiagnosticsError: R-hat of 'kink' is 1.3"),
-        ("[models.b]\ndiverges = true\n", ("--strict",), 4, "9 degraded: DiagnosticsError: R-hat of 'kink' is 1.3"),
-        ("[models.b]\nfails = true\n", ("--strict",), 4, "9 failed: ZeroDivisionError: on purpose"),
-        ("[models.b]\nneeds = ['reserve_ratio']\n", ("--strict",), 0, "9 refused"),
+        ("", 0, "Cells: 9 ok"),
+        ("diverges = true", 4, "9 degraded: DiagnosticsError: R-hat of 'kink' is 1.3"),
+        ("fails = true", 4, "9 failed: ZeroDivisionError: on purpose"),
+        ("needs = ['reserve_ratio']", 0, "9 refused"),
     ],
 )
 def test_strict_accepts_neither_failures_nor_samplers_that_did_not_converge(
-    toys: None,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    model: str,
-    options: tuple[str, ...],
-    code: int,
-    said: str,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trait: str, code: int, said: str
 ) -> None:
     monkeypatch.setattr(run, "load_vintages", lambda plan: (vintages(), {}))
     path = tmp_path / "plan.toml"
-    path.write_text(PLAN + model)
-    result = CliRunner().invoke(command, [str(path), "--workers", "1", "--run-id", "told", *options])
-    assert result.exit_code == code, result.output
-    assert said in result.output
+    path.write_text(f"{PLAN}[models.b]\n{trait}\n" if trait else PLAN)
+    for options, expected in (((), 0), (("--strict",), code)):
+        result = CliRunner().invoke(
+            cli.forecast, ["backtest", str(path), "--workers", "1", "--run-id", "told", *options]
+        )
+        assert result.exit_code == expected, result.output
+        assert said in result.output
     report = (tmp_path / "runs" / "told" / "report.html").read_text(encoding="utf-8")
-    assert ("did not converge" in report) == ("diverges" in model)
+    assert ("did not converge" in report) == ("diverges" in trait)
 
 
-def test_the_report_says_which_paths_a_model_was_given(
-    toys: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("toys")
+def test_the_report_says_which_paths_a_model_was_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "load_vintages", lambda plan: (vintages(), {}))
     path = tmp_path / "plan.toml"
     needy = "[models.b]\nneeds = ['reserve_ratio']\nfeatures = ['reserve_ratio']\n[projection]\nmodel = 'p'\n"
     path.write_text(PLAN.replace("n_draws", "conditioning = ['none', 'projected']\nn_draws") + needy)
-    result = CliRunner().invoke(command, [str(path), "--workers", "1", "--run-id", "told"])
+    result = CliRunner().invoke(cli.forecast, ["backtest", str(path), "--workers", "1", "--run-id", "told"])
     assert result.exit_code == 0, result.output
     assert "'projected': given paths that p drew at the same origin" in result.output
     report = (tmp_path / "runs" / "told" / "report.html").read_text(encoding="utf-8")

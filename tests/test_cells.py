@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
-import signal
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -116,34 +115,29 @@ def test_a_folder_that_cannot_be_written_is_a_data_error(tmp_path: Path) -> None
         write_cells(tmp_path / "cells", [("k", cell())])
 
 
-def _hold(folder: Path, ready: Any, release: Any) -> None:
+def _hold(folder: Path, ready: Any) -> None:
     with one_writer(folder):
-        ready.set()
-        release.wait(20)
+        ready.send(True)
+        time.sleep(60)
 
 
 def test_one_process_writes_a_run_and_its_death_frees_it(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
-    ready, release = context.Event(), context.Event()
-    other = context.Process(target=_hold, args=(tmp_path / "kept", ready, release))
+    ready, told = context.Pipe(duplex=False)
+    other = context.Process(target=_hold, args=(tmp_path / "kept", told))
     other.start()
     try:
-        assert ready.wait(20)
-        with (
-            pytest.raises(UsageError, match=r"'kept' is being written by another process.*--run-id"),
-            one_writer(tmp_path / "kept"),
-        ):
+        assert ready.poll(30)
+        said = r"'kept' is being written by another process.*--run-id"
+        with pytest.raises(UsageError, match=said), one_writer(tmp_path / "kept"):
             pass
         with one_writer(tmp_path / "another"):
             pass
-        assert other.pid is not None
-        os.kill(other.pid, signal.SIGKILL)
-        other.join(20)
-        with one_writer(tmp_path / "kept"):
-            pass
     finally:
-        release.set()
-        other.join(20)
+        other.kill()
+        other.join(30)
+    with one_writer(tmp_path / "kept"):
+        pass
 
 
 # --------------------------------------------------------------------------- keys

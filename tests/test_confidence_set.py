@@ -194,7 +194,7 @@ ACCEPTED = (0.083, 0.118)  # 99 percent of 2,000 replications at 10 percent
 
 def false_alarms(n, h, replications):
     """Share of samples of equal models in which one is left out, and in which the first is said to be beaten."""
-    rng = np.random.default_rng(11)
+    rng = np.random.default_rng(21)
     left_out = beaten = 0
     for _ in range(replications):
         table = losses(n, h, rng=rng)

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from forecast.backtest.plan import parse_plan
-from forecast.report.leader_tables import confidence_table, thin_cases, threshold_table
+from forecast.report.leader_tables import calibration_table, confidence_table, thin_cases, threshold_table
 
 PLAN = parse_plan(
     """
@@ -65,6 +65,19 @@ def test_regimes_stand_side_by_side_and_conditional_forecasts_are_labelled():
         [("curve", ""), ("inside", "p 0.400 · n 80"), ("out", "p 0.400 · n 80")],
         [("curve (given what came true)", ""), ("–", ""), ("inside", "p 0.400 · n 80")],
         [("p-value: none beats walk", ""), ("–", ""), ("0.030", "")],
+    ]
+
+
+def test_the_table_of_calibration_shows_shares_with_their_p_values():
+    row = {"model": "walk", "conditioning": "none", "horizon": 1, "n": 500, "pit_p_value": 0.2}
+    row |= {f"covered_{c}": c / 100 for c in (50, 80, 90, 95)}
+    row |= {f"covered_{c}_p_value": 0.9 for c in (50, 80, 90)} | {"covered_95_p_value": float("nan")}
+    table = calibration_table(pd.DataFrame([row]))
+    assert table.head == ("Model", "Cells", "Distribution", "Inside 50 %", "Inside 80 %", "Inside 90 %", "Inside 95 %")
+    assert texts(table) == [
+        [("walk", ""), ("500", ""), ("0.200", "")]
+        + [(f"{c}.0\u00a0%", "p 0.900") for c in (50, 80, 90)]
+        + [("95.0\u00a0%", "p –")]
     ]
 
 

@@ -31,6 +31,7 @@ from numpy.typing import ArrayLike, NDArray
 from forecast.evaluation.inference import too_few
 
 type Array = NDArray[np.float64]
+type Reals = NDArray[np.floating]
 
 # Half a draw of a thousand: an outcome outside all draws says that it was rare, not how rare.
 _EDGE = 0.0005
@@ -172,7 +173,7 @@ def pit_test(pit: ArrayLike, *, lags: int) -> PITTest:
     return PITTest(statistic, float(chi2.sf(statistic, 3)), n, version)
 
 
-def cramer_von_mises(pit: Array) -> Array:
+def cramer_von_mises(pit: Reals) -> Array:
     """Squared distance of (..., n) numbers from uniform; (...)."""
     n = pit.shape[-1]
     distance: Array = 1 / (12 * n) + ((np.sort(pit, axis=-1) - (2 * np.arange(n) + 1) / (2 * n)) ** 2).sum(axis=-1)
@@ -185,13 +186,13 @@ class _Share:
 
     nominal: float
 
-    def __call__(self, pit: Array) -> Array:
+    def __call__(self, pit: Reals) -> Array:
         share: Array = (np.abs(pit - 0.5) <= self.nominal / 2).mean(axis=-1)
         return share
 
 
 @lru_cache(maxsize=256)
-def _simulated(statistic: Callable[[Array], Array], n: int, lags: int) -> Array:
+def _simulated(statistic: Callable[[Reals], Array], n: int, lags: int) -> Array:
     """(R,) of a statistic of n transforms of a right forecast."""
     return np.concatenate([statistic(some) for some in np.array_split(_right_transforms(n, lags), _BATCHES)])
 

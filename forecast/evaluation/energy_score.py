@@ -7,7 +7,7 @@ some of the pairs, balanced so that every draw meets as many others, are nearly 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
@@ -21,6 +21,8 @@ type Reals = NDArray[np.floating]
 _PARTNERS = 16
 _SHIFTS = 4
 _ROWS = 128
+# Numbers of draws a core works on at a time, as few as keep threads from waiting for each other.
+_CHUNK = 2**19
 
 
 def energy_score(draws: ArrayLike, outcome: ArrayLike, *, exact: bool = False) -> Array:
@@ -49,36 +51,56 @@ def energy_score(draws: ArrayLike, outcome: ArrayLike, *, exact: bool = False) -
     """
     draws, outcome = np.asarray(draws, dtype=float), np.asarray(outcome, dtype=float)
     n_draws, length = draws.shape[:2]
-    paths, y = draws.reshape(n_draws, length, -1), outcome.reshape(length, -1)
-    mean_distance = _over_all_pairs if exact or n_draws <= _PARTNERS**2 else _over_some_pairs
-    score = np.empty(y.shape[1])
-
-    def work(some: slice) -> None:
-        for path in range(some.start, some.stop):
-            score[path] = _energy(np.array(paths[..., path].T, order="C"), y[:, path], mean_distance)
-
-    in_chunks(work, y.shape[1], each=n_draws * length)
+    x, y = draws.reshape(n_draws, length, -1).transpose(2, 1, 0), outcome.reshape(length, -1).T  # (N, H, D), (N, H)
+    score = np.empty(len(y))
+    if exact or n_draws <= _PARTNERS**2:
+        in_chunks(lambda some, _: _score_exactly(x, y, some, score), len(y), size=1, scratch=lambda: None)
+    else:
+        size = max(1, min(_CHUNK // (n_draws * length), len(y)))
+        in_chunks(
+            lambda some, scratch: _score_nearly(x, y, some, score, scratch),
+            len(y),
+            size=size,
+            scratch=lambda: _scratch(size, length, n_draws),
+        )
     return score.reshape(outcome.shape[1:])
 
 
-def _energy(x: Array, y: Array, mean_distance: Callable[[Array], float]) -> float:
-    """(H, D), which is overwritten, and (H,)."""
-    centre, n_draws = x.mean(axis=1), x.shape[1]
-    x -= centre[:, None]  # inner products of centred draws keep their digits
-    apart = mean_distance(x)
-    x -= (y - centre)[:, None]
-    error = np.sqrt(np.multiply(x, x, out=x).sum(axis=0)).mean()
-    return float(error - (n_draws - 1) / n_draws * apart / 2)
+def _score_exactly(x: Array, y: Array, some: slice, score: Array) -> None:
+    centre = x[some].mean(axis=-1)
+    draws, outcome = x[some][0] - centre[0, :, None], y[some][0] - centre[0]  # products of centred draws keep digits
+    error = np.sqrt(((draws - outcome[:, None]) ** 2).sum(axis=0)).mean()
+    n_draws = draws.shape[1]
+    score[some] = error - (n_draws - 1) / n_draws * _over_all_pairs(draws) / 2
 
 
-def _over_some_pairs(x: Array) -> float:
-    """Mean distance of two different draws, (H, D): shuffled, in blocks of which each meets another one."""
-    half = x.shape[1] // (2 * _PARTNERS)
-    scale = max(x.max(), -x.min()) or 1.0  # so that no square overflows in single precision, which is enough here
-    draws = np.empty(x.T.shape, dtype=np.float32)
-    np.divide(x.T, scale, out=draws, casting="same_kind")
-    blocks = draws[_shuffled(len(draws))[: 2 * half * _PARTNERS]].reshape(2 * half, _PARTNERS, -1)
-    return float(scale * _distances(blocks[:half], blocks[half:]).mean())
+type _Scratch = tuple[NDArray[np.float32], ...]
+
+
+def _scratch(size: int, length: int, n_draws: int) -> _Scratch:
+    """Single precision has more digits than a sample of pairs needs."""
+    half = n_draws // (2 * _PARTNERS)
+    shapes = ((length, n_draws), (length, 2 * half * _PARTNERS), (half, _PARTNERS, _PARTNERS), (n_draws,))
+    return tuple(np.empty((size, *shape), dtype=np.float32) for shape in shapes)
+
+
+def _score_nearly(x: Array, y: Array, some: slice, score: Array, scratch: _Scratch) -> None:
+    """Draws shuffled, in blocks of which each meets another one."""
+    x, y = x[some], y[some]
+    deviations, shuffled, distances, lengths = (array[: len(y)] for array in scratch)
+    centre, n_draws = x.mean(axis=-1), x.shape[-1]
+    np.subtract(x, centre[..., None], out=deviations, casting="same_kind")
+    scale = np.maximum(deviations.max(axis=(1, 2)), -deviations.min(axis=(1, 2)))
+    scale[scale == 0] = 1.0
+    deviations /= scale[:, None, None]  # so that no square overflows
+    np.take(deviations, _shuffled(n_draws)[: shuffled.shape[-1]], axis=-1, out=shuffled, mode="clip")
+    blocks = shuffled.reshape(*shuffled.shape[:2], -1, _PARTNERS).transpose(0, 2, 3, 1)
+    half = blocks.shape[1] // 2
+    apart = _distances(blocks[:, :half], blocks[:, half:], out=distances).mean(axis=(1, 2, 3))
+    deviations -= ((y - centre) / scale[:, None])[..., None].astype(np.float32)
+    np.multiply(deviations, deviations, out=deviations)
+    np.sqrt(deviations.sum(axis=1, out=lengths), out=lengths)
+    score[some] = scale * (lengths.mean(axis=-1) - (n_draws - 1) / n_draws * apart / 2)
 
 
 def _over_all_pairs(x: Array) -> float:
@@ -92,12 +114,12 @@ def _over_all_pairs(x: Array) -> float:
     return float(total / max(len(draws) * (len(draws) - 1), 1))
 
 
-def _distances(a: Reals, b: Reals) -> Reals:
+def _distances(a: Reals, b: Reals, out: Reals | None = None) -> Reals:
     """|a_i - b_j| = sqrt(a_i a_i + b_j b_j - 2 a_i b_j): (..., n, H), (..., m, H) -> (..., n, m)."""
-    squares: Reals = a @ b.swapaxes(-1, -2)
+    squares: Reals = np.matmul(a, b.swapaxes(-1, -2), out=out)
     squares *= -2
-    squares += np.vecdot(a, a)[..., :, None]
-    squares += np.vecdot(b, b)[..., None, :]
+    squares += np.einsum("...nh,...nh->...n", a, a)[..., :, None]
+    squares += np.einsum("...nh,...nh->...n", b, b)[..., None, :]
     np.maximum(squares, 0, out=squares)
     return np.sqrt(squares, out=squares)
 

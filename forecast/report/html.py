@@ -17,12 +17,13 @@ import pandas as pd
 from forecast.backtest.plan import BacktestPlan
 from forecast.backtest.result import BacktestResult
 from forecast.errors import UnknownNameError, UsageError
+from forecast.evaluation.calibration import calibration_tests
 from forecast.evaluation.leaders import Regime
 from forecast.features.feature_set import find_feature
 from forecast.report import charts, provenance
 from forecast.report.figures import Look, looks
 from forecast.report.findings import Finding, exact_zeros, findings, overall
-from forecast.report.leader_tables import confidence_table, thin_cases, threshold_table
+from forecast.report.leader_tables import calibration_table, confidence_table, thin_cases, threshold_table
 from forecast.report.tables import (
     Table,
     comparison_details,
@@ -201,6 +202,7 @@ def _scores(result: BacktestResult, compared: pd.DataFrame) -> Iterator[TargetSc
     plan, summary = result.plan, _in_plan_order(result.scorecard.summary(), result.plan)
     sets = _in_plan_order(result.scorecard.confidence_sets(regimes=_regimes(plan)), plan)
     beaten = result.scorecard.superior(plan.benchmark, regimes=_regimes(plan))
+    tested = _in_plan_order(calibration_tests(result.scorecard.table), plan)
     for target in plan.targets:
         own = summary[summary["target"] == target]
         if own.empty:
@@ -215,6 +217,7 @@ def _scores(result: BacktestResult, compared: pd.DataFrame) -> Iterator[TargetSc
             details.append(regime_table(rows, benchmark=plan.benchmark))
         mine = (sets[sets["target"] == target], beaten[beaten["target"] == target])
         details.append(confidence_table(*mine, benchmark=plan.benchmark))
+        details.append(calibration_table(tested[tested["target"] == target]))
         if target in plan.thresholds:
             details.append(threshold_table(own, plan.thresholds[target]))
         yield TargetScores(target, matrix, tuple(details))

@@ -1,4 +1,4 @@
-"""Tables that count how many models were tried, and of what happened above a threshold."""
+"""Tables of tests: which models may be the best, are they calibrated, and what of the cases above a threshold?"""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 from forecast.backtest.plan import BacktestPlan
 from forecast.evaluation.inference import overlap
 from forecast.report.figures import weeks_ahead
-from forecast.report.tables import Entry, Table, groups, number, p_value, records, row_name, unit_label
+from forecast.report.tables import Entry, Table, groups, number, p_value, percent, records, row_name, unit_label
 
 # From so many cells of their own on, forecasts that overlap can show a difference of usual size.
 _ENOUGH = 10
@@ -51,6 +51,36 @@ def _membership(row: Any) -> Entry:
     if row.reason:
         return Entry("–", row.reason)
     return Entry("inside" if row.inside else "out", f"p {p_value(row.p_value)} · n {row.n:,}")
+
+
+_COVERED = (("50 %", "covered_50"), ("80 %", "covered_80"), ("90 %", "covered_90"), ("95 %", "covered_95"))
+
+
+def calibration_table(tested: pd.DataFrame) -> Table:
+    """Shares inside the central intervals with p-values, grouped by horizon.
+
+    Parameters
+    ----------
+    tested : rows of ``calibration.calibration_tests`` of one target
+    """
+
+    def entries(row: Any) -> tuple[Entry, ...]:
+        shares = (
+            Entry(percent(getattr(row, name)), f"p {p_value(getattr(row, f'{name}_p_value'))}") for _, name in _COVERED
+        )
+        whole = Entry(p_value(row.pit_p_value))
+        return (Entry(row_name(row.model, row.conditioning), style=""), Entry(f"{row.n:,}"), whole, *shares)
+
+    ordered = tested.sort_values("horizon", kind="stable")
+    by_horizon = [(weeks_ahead(h), tuple(map(entries, records(panel)))) for h, panel in groups(ordered, "horizon")]
+    caption = (
+        "Could a calibrated forecast look like this? p-value of the whole distribution (one week ahead Berkowitz's test, beyond it "
+        "the distance of the transforms from uniform), and the share inside each central interval with its p-value (Kupiec; "
+        "beyond one week simulated, counting the overlap). Not corrected for the number of tests."
+    )
+    return Table(
+        caption, ("Model", "Cells", "Distribution", *(f"Inside {name}" for name, _ in _COVERED)), tuple(by_horizon)
+    )
 
 
 def threshold_table(summary: pd.DataFrame, thresholds: Sequence[float]) -> Table:
