@@ -81,7 +81,10 @@ def test_origins_stay_at_five_in_the_afternoon_across_daylight_saving() -> None:
         (("default = 52", "default = -1"), ("[minimum_history]", "positive int")),
         (('["2019-01-01", "2019-12-31"]', '["2019-01-01"]'), ("[regimes]", "[first day, last day]")),
         (("[origins]", "outcome = 'last'\n[origins]"), ("outcome = 'last'", "'first_release', 'final'")),
-        (("[origins]", "conditioning = ['some']\n[origins]"), ("conditioning = 'some'", "'none', 'projected', 'realised'")),
+        (
+            ("[origins]", "conditioning = ['some']\n[origins]"),
+            ("conditioning = 'some'", "'none', 'projected', 'realised'"),
+        ),
         (("[window]", "[window"), ("not valid TOML",)),
         (("every = 2", "time = 'noon'"), ("time = 'noon'", "'17:00'")),
         (('last = "2019-03-31"', 'last = "2018-03-31"'), ("no thursday between",)),

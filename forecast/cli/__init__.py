@@ -20,6 +20,10 @@ _COMMANDS = {
 }
 
 
+# Every command is given it by itself too: click remembers the help option of a command that was first called alone.
+HELP: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
+
+
 class _Lazy(click.Group):
     """A group whose commands are imported when they are called."""
 
@@ -37,7 +41,7 @@ class _Lazy(click.Group):
             formatter.write_dl(list(_COMMANDS.items()))
 
 
-@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Lazy, context_settings=HELP)
 @click.version_option(package_name="reserve-forecast", prog_name="forecast")
 def forecast() -> None:
     """Scored forecasts of reserve demand, money-market pressure and bond yields from a central bank's balance sheet."""

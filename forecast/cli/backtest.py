@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from forecast.cli import emit_json
+from forecast.cli import HELP, emit_json
 
 if TYPE_CHECKING:
     from forecast.backtest.result import BacktestResult
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _BAD = ("failed", "degraded")
 
 
-@click.command()
+@click.command(context_settings=HELP)
 @click.argument("plan", required=False, type=click.Path(path_type=Path))
 @click.option("--workers", type=click.IntRange(1), help="Processes; by default the number of cores.")
 @click.option(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from forecast.cli import emit_json
+from forecast.cli import HELP, emit_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,7 +21,7 @@ _MOST_VALUES = 20
 _MOST_NAMES = 20
 
 
-@click.group("data")
+@click.group("data", context_settings=HELP)
 def command() -> None:
     """Import series, see what the archive holds, check it, and take it elsewhere."""
 

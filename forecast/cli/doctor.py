@@ -13,7 +13,7 @@ from typing import Literal
 
 import click
 
-from forecast.cli import emit_json
+from forecast.cli import HELP, emit_json
 
 _PACKAGE = "reserve-forecast"
 # Where the name to import is not the name to install.
@@ -37,7 +37,7 @@ class Check:
     fix: str = ""
 
 
-@click.command()
+@click.command(context_settings=HELP)
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def command(*, as_json: bool) -> None:
     """Check Python, dependencies, models, the home folder and threads; exit 4 if something must be fixed."""

@@ -6,10 +6,10 @@ from typing import Any
 
 import click
 
-from forecast.cli import emit_json
+from forecast.cli import HELP, emit_json
 
 
-@click.command()
+@click.command(context_settings=HELP)
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def command(*, as_json: bool) -> None:
     """List the features that plans may name as targets and models use: unit, inputs, description."""

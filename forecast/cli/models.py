@@ -10,12 +10,12 @@ from typing import Any
 
 import click
 
-from forecast.cli import emit_json
+from forecast.cli import HELP, emit_json
 
 _REQUIRED = "required"
 
 
-@click.command()
+@click.command(context_settings=HELP)
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def command(*, as_json: bool) -> None:
     """List the registered models and analyses: what they are, what they need, their options and defaults."""

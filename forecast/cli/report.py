@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from forecast.cli import emit_json
+from forecast.cli import HELP, emit_json
 
 
-@click.command()
+@click.command(context_settings=HELP)
 @click.argument("run")
 @click.option("--json", "as_json", is_flag=True, help="Print run and path as JSON.")
 def command(run: str, *, as_json: bool) -> None:

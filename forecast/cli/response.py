@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from forecast.cli import emit_json
+from forecast.cli import HELP, emit_json
 
 if TYPE_CHECKING:
     from forecast.answers.impulse_response import ImpulseResponse
     from forecast.data.vintages import Instant, Panel, Vintages
 
 
-@click.command()
+@click.command(context_settings=HELP)
 @click.option("--shock", required=True, help="Feature that moves first, such as reserve_ratio.")
 @click.option("--of", "response", required=True, help="Feature that responds, such as treasury_10y or effr_iorb.")
 @click.option("--horizon", type=click.IntRange(0), default=26, show_default=True, help="Weeks after the shock.")
