@@ -137,7 +137,7 @@ def test_a_unit_of_another_kind_names_both(tmp_path: Path) -> None:
     said = reason(reserves(tmp_path, WEEKS, "WRESBAL,percent,W-WED,2026-07-30,,"))
     assert "WRESBAL.csv" in said
     assert "percent (rate) to usd_bn (money)" in said
-    assert "--unit WRESBAL=usd_bn" in said
+    assert "--unit WRESBAL=UNIT, usd_bn or usd_mn or usd" in said
 
 
 def test_an_unknown_unit_word_is_refused(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from forecast.data.quality import Periods, RefusedValue, impossible, period_labe
 from forecast.data.sources.series_csv import decode, distinct_periods, header, parse_day, parse_series, text_repairs
 from forecast.data.vintages import VintageTable
 from forecast.errors import DataError, ForecastError, UnitError, UnknownNameError, VintageError
-from forecast.units import Unit, convert, factor, parse_unit
+from forecast.units import UNITS, Unit, convert, factor, parse_unit
 
 MANIFEST = "MANIFEST.csv"
 
@@ -363,5 +363,8 @@ def _unit(request: _Request, spec: SeriesSpec, override: Unit | None) -> tuple[U
     try:
         factor(unit, spec.unit)
     except ForecastError as error:
-        raise type(error)(f"{where}: {error} State the unit the file is in: --unit {spec.id}={spec.unit}") from error
+        fitting = " or ".join(known.name for known in UNITS.values() if known.dimension == spec.unit.dimension)
+        raise type(error)(
+            f"{where}: {error} State the unit the file is in: --unit {spec.id}=UNIT, {fitting}."
+        ) from error
     return unit, False
