@@ -1,0 +1,166 @@
+"""What every demand curve shares: the sample it is estimated on, and the walk along it into the future.
+
+    s(t) = m(x(t), c(t)) + r(t),    r(t) = phi * r(t-1) + e(t)
+
+s is the spread over the rate on reserves (bp, week average), x the reserve ratio (percent of bank assets), c calendar
+effects, m the curve. A curve that answers only for m would forecast a jump to it tomorrow; the residual decays instead.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from forecast.errors import ModelError, UnitError
+from forecast.features.feature_set import Design
+from forecast.predictive import PredictiveDistribution
+from forecast.scenario import Scenario
+
+# Modules of one package import each other relatively, in folders too: the architecture test asks for it.
+from ..ragged_edge import TargetHistory, feature_paths, target_history
+from ..residual_rows import require_rows
+from .reserve_ratio import RATIO, projected_ratio
+
+type Array = NDArray[np.float64]
+
+# Banks have never held less than 1 percent of their assets as reserves since 2009, nor more than 20.
+_PLAUSIBLE = (1.0, 60.0)  # percent
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CurveSample:
+    """Spread and regressors by reserve week, ragged edge and all.
+
+    history : of the spread, bp
+    known   : (P, F) reserve ratio (percent) first, then other regressors; missing where unknown; may run past ``history``
+    """
+
+    history: TargetHistory
+    known: pd.DataFrame
+
+    def complete(self) -> tuple[pd.DatetimeIndex, Array, Array]:
+        """Weeks in which everything is known: (n,) periods, (n,) spread in bp, (n, F) regressors."""
+        spread, regressors = self.history.values[:, 0], self.known.to_numpy(dtype=float)[: len(self.history.values)]
+        rows = np.isfinite(spread) & np.isfinite(regressors).all(axis=1)
+        return pd.DatetimeIndex(self.history.periods[rows]), spread[rows], regressors[rows]
+
+    def paths(
+        self, periods: pd.DatetimeIndex, scenario: Scenario | None, n_draws: int, rng: np.random.Generator
+    ) -> Array:
+        """Regressors from the last published spread on: as known, else from the scenario, else projected.
+
+        Without a scenario the reserve ratio is a random walk with the changes of the past.
+
+        Returns
+        -------
+        (n_draws or 1, W, F), W = 1 + weeks unpublished + weeks asked for; the first is the last published week
+
+        Raises
+        ------
+        NeedsScenarioError : the scenario lacks a week, or a calendar effect is not known so far ahead
+        ShortHistoryError  : the sample of the ratio is too short for paths of this length
+        """
+        self.history.weeks_ahead(periods)
+        last = len(self.history.periods) - 1 - int(self.history.gaps[0])
+        weeks = pd.DatetimeIndex(self.history.periods[last:].append(periods))
+        ratio = scenario or projected_ratio(self.known[RATIO], periods[-1], n_draws, rng)
+        return feature_paths(self.known, weeks, ratio, n_draws)
+
+    def walk(self, mean: Array, phi: Array, shocks: Array, periods: pd.DatetimeIndex) -> PredictiveDistribution:
+        """Predictive draws along paths of the curve.
+
+        Parameters
+        ----------
+        mean   : (D, W) curve along :meth:`paths`, bp
+        phi    : (D,) persistence of the residual
+        shocks : (D, W - 1) bp
+        """
+        last = len(self.history.periods) - 1 - int(self.history.gaps[0])
+        residuals = residual_paths(self.history.values[last, 0] - mean[:, 0], phi, shocks)
+        return self.history.distribution((mean[:, 1:] + residuals)[:, -len(periods) :, None], periods)
+
+
+def curve_sample(model: str, spread: str, regressors: tuple[str, ...], design: Design) -> CurveSample:
+    """Spread and regressors of a design; the first regressor is the reserve ratio.
+
+    Raises
+    ------
+    UnitError         : the spread is not in bp, or the ratio is not in percent, by its unit or by its size
+    ShortHistoryError : the spread has no value at all
+    """
+    for name, unit in ((spread, "bp"), (RATIO, "percent")):
+        if design.units[name].name != unit:
+            raise UnitError(f"{model}: {name!r} is in {design.units[name]}; give it in {unit}.")
+    history = target_history(replace(design, targets=design.targets[[spread]]))
+    known = design.features.loc[:, list(regressors)].astype(float)
+    median = float(known[RATIO].median())
+    if not np.isnan(median) and not _PLAUSIBLE[0] <= median <= _PLAUSIBLE[1]:
+        raise UnitError(
+            f"{model}: the median of {RATIO!r} is {median:g}; a ratio in percent of bank assets lies between "
+            f"{_PLAUSIBLE[0]:g} and {_PLAUSIBLE[1]:g}. Is it a fraction, or in dollars?"
+        )
+    return CurveSample(history, known)
+
+
+def require_moving(model: str, spread: str, values: Array, periods: pd.DatetimeIndex) -> None:
+    """Refuse a spread without variation: nothing can be regressed on a constant.
+
+    Raises
+    ------
+    ModelError : names the stretch and what to do
+    """
+    if len(values) and np.ptp(values) == 0:
+        raise ModelError(
+            f"{model}: {spread!r} is {values[0]:g} bp in every week from {periods[0]:%Y-%m-%d} to "
+            f"{periods[-1]:%Y-%m-%d}; no slope can be estimated. Start the window earlier, or take a spread that moves."
+        )
+
+
+def residual_dynamics(residuals: Array, periods: pd.DatetimeIndex, *, bound: float = 0.98) -> tuple[float, Array]:
+    """Persistence of residuals and their innovations, over pairs of adjacent weeks.
+
+        phi = sum r(t) r(t-1) / sum r(t-1)^2,  clipped to [0, bound];  e(t) = r(t) - phi r(t-1), less their mean
+
+    Parameters
+    ----------
+    residuals : (n,) bp
+    periods   : (n,) reserve weeks; gaps between them are skipped
+
+    Returns
+    -------
+    phi, and the (m,) innovations in bp
+
+    Raises
+    ------
+    ShortHistoryError : fewer than 20 pairs
+    """
+    adjacent = np.diff(periods.to_numpy()) == np.timedelta64(7, "D")
+    now, before = residuals[1:][adjacent], residuals[:-1][adjacent]
+    require_rows(np.array([len(now)]), ("residual",), what="pairs of adjacent weeks")
+    square = float(before @ before)
+    phi = float(np.clip(now @ before / square, 0.0, bound)) if square > 0 else 0.0
+    innovations = now - phi * before
+    return phi, innovations - innovations.mean()
+
+
+def residual_paths(start: Array, phi: Array, shocks: Array) -> Array:
+    """r(w) = phi * r(w-1) + shock(w).
+
+    Parameters
+    ----------
+    start  : (D,) residual of the last published week, bp
+    phi    : (D,)
+    shocks : (D, W) bp
+
+    Returns
+    -------
+    (D, W) bp
+    """
+    residual, paths = start, np.empty(shocks.shape)
+    for week in range(shocks.shape[1]):
+        residual = phi * residual + shocks[:, week]
+        paths[:, week] = residual
+    return paths
