@@ -5,11 +5,16 @@ from __future__ import annotations
 import os
 import tempfile
 import warnings
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from forecast.calendar import NEW_YORK
+
+if TYPE_CHECKING:
+    import duckdb
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -37,26 +42,35 @@ def _sync_folder(folder: Path) -> None:
 
 def write_table(table: pd.DataFrame, path: Path) -> None:
     """Write a table as Parquet; instants keep their meaning, the index is not kept."""
-    import duckdb
-
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with duckdb.connect() as connection:
-        connection.register("rows", table)
+    with _database().cursor() as connection:
+        # DuckDB cannot read a frame whose rows run backwards in memory.
+        connection.register("rows", table.copy())
         connection.execute(f"COPY rows TO '{_quoted(part)}' (FORMAT parquet, COMPRESSION zstd)")
+        connection.unregister("rows")
     part.replace(path)
 
 
 def read_table(path: Path) -> pd.DataFrame:
     """Read a table; instants come back in New York time, days without a zone."""
-    import duckdb
-
-    with duckdb.connect() as connection, warnings.catch_warnings():
+    with _database().cursor() as connection, warnings.catch_warnings():
         # DuckDB itself calls pandas in a way that pandas 4 will not allow.
         warnings.simplefilter("ignore", pd.errors.Pandas4Warning)
         connection.execute(f"SET TimeZone = '{NEW_YORK}'")
         table: pd.DataFrame = connection.execute("SELECT * FROM read_parquet(?)", [str(path)]).df()
     return table
+
+
+@cache
+def _database() -> duckdb.DuckDBPyConnection:
+    """An empty database in memory, opened once a process: that takes longer than writing a table.
+
+    It has no threads of its own, so that a process which has one may still fork.
+    """
+    import duckdb
+
+    return duckdb.connect(config={"threads": 1})
 
 
 def _quoted(path: Path) -> str:

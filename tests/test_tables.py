@@ -48,3 +48,9 @@ def test_an_interrupted_write_keeps_the_old_file(tmp_path: Path, monkeypatch: py
     with pytest.raises(OSError, match="power cut"):
         write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
+
+
+def test_rows_that_run_backwards_in_memory_are_written(tmp_path: Path) -> None:
+    table = pd.DataFrame({"value": np.arange(3.0), "name": ["a", "b", "c"]})[::-1]
+    write_table(table, tmp_path / "table.parquet")
+    assert read_table(tmp_path / "table.parquet")["value"].tolist() == [2.0, 1.0, 0.0]

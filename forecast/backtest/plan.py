@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from forecast.backtest.plan_table import PlanTable, day_of
 from forecast.calendar import NEW_YORK
 from forecast.errors import PlanError
 
@@ -146,7 +146,7 @@ def parse_plan(text: str, *, where: str) -> BacktestPlan:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise PlanError(f"{where}: not valid TOML: {error}.") from error
-    reader = _Table(raw, where)
+    reader = PlanTable(raw, where)
     models = tuple(_models(reader.table("models", required=True)))
     plan = BacktestPlan(
         title=reader.text("title"),
@@ -249,11 +249,11 @@ def _entry_from_json(encoded: Mapping[str, Any]) -> ModelEntry:
     return ModelEntry(**{**encoded, **lists})
 
 
-def _projection(table: _Table) -> ModelEntry:
+def _projection(table: PlanTable) -> ModelEntry:
     return ModelEntry("[projection]", table.text("model"), table.rest())
 
 
-def _models(table: _Table) -> Iterable[ModelEntry]:
+def _models(table: PlanTable) -> Iterable[ModelEntry]:
     for label in table.raw:
         entry = table.table(label)
         yield ModelEntry(
@@ -268,7 +268,7 @@ def _models(table: _Table) -> Iterable[ModelEntry]:
         raise PlanError(f"{table.where}: no models. Add at least a table [models.random_walk].")
 
 
-def _origins(table: _Table) -> tuple[pd.Timestamp, ...]:
+def _origins(table: PlanTable) -> tuple[pd.Timestamp, ...]:
     first, last = table.day("first"), table.day("last")
     every, time = table.integer("every", 1), table.text("time", "17:00")
     weekday = table.choice("weekday", _Weekday, "thursday")
@@ -286,24 +286,24 @@ def _origins(table: _Table) -> tuple[pd.Timestamp, ...]:
 type _Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday"]
 
 
-def _window(table: _Table) -> Window:
+def _window(table: PlanTable) -> Window:
     start = table.day("start") if "start" in table.raw else None
     weeks = table.integer("weeks", 520) if "weeks" in table.raw else None
     table.done()
     return Window(start, weeks)
 
 
-def _regimes(table: _Table) -> tuple[Regime, ...]:
+def _regimes(table: PlanTable) -> tuple[Regime, ...]:
     regimes = []
     for name in table.raw:
         bounds = table.texts(name)
         if len(bounds) != 2:
             raise PlanError(f"{table.where}: {name} = {list(bounds)}; give [first day, last day].")
-        regimes.append(Regime(name, *(_day(bound, f"{table.where}: {name}") for bound in bounds)))
+        regimes.append(Regime(name, *(day_of(bound, f"{table.where}: {name}") for bound in bounds)))
     return tuple(regimes)
 
 
-def _thresholds(table: _Table, targets: tuple[str, ...]) -> dict[str, tuple[float, ...]]:
+def _thresholds(table: PlanTable, targets: tuple[str, ...]) -> dict[str, tuple[float, ...]]:
     thresholds = {}
     for target, values in table.rest().items():
         if target not in targets:
@@ -315,96 +315,10 @@ def _thresholds(table: _Table, targets: tuple[str, ...]) -> dict[str, tuple[floa
     return thresholds
 
 
-def _numbers[N: (int, float)](table: _Table, kind: type[N]) -> dict[str, N]:
+def _numbers[N: (int, float)](table: PlanTable, kind: type[N]) -> dict[str, N]:
     numbers = {}
     for key, value in table.rest().items():
         if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0 or kind(value) != value:
             raise PlanError(f"{table.where}: {key} = {value!r}; give a positive {kind.__name__}.")
         numbers[key] = kind(value)
     return numbers
-
-
-def _day(text: object, where: str) -> pd.Timestamp:
-    try:
-        return pd.Timestamp(str(text)).tz_localize(None).normalize()
-    except ValueError as error:
-        raise PlanError(f"{where} = {text!r} is not a day such as 2015-01-01.") from error
-
-
-class _Table:
-    """A TOML table that knows where it stands and which of its keys were read."""
-
-    def __init__(self, raw: dict[str, Any], where: str) -> None:
-        self.raw, self.where = raw, where
-        self._read: list[str] = []
-
-    def _get(self, key: str, default: Any) -> Any:
-        self._read.append(key)
-        if key in self.raw:
-            return self.raw[key]
-        if default is None:
-            close = difflib.get_close_matches(key, self.raw, n=1)
-            hint = f" Is {close[0]!r} a typo of it?" if close else ""
-            raise PlanError(f"{self.where}: {key!r} is missing.{hint}")
-        return default
-
-    def text(self, key: str, default: str | None = None) -> str:
-        value = self._get(key, default)
-        if not isinstance(value, str):
-            raise PlanError(f"{self.where}: {key} = {value!r}; give text in quotes.")
-        return value
-
-    def texts(self, key: str) -> tuple[str, ...]:
-        value = self._get(key, None)
-        if not isinstance(value, list) or not value or not all(isinstance(item, str) for item in value):
-            raise PlanError(f"{self.where}: {key} = {value!r}; give a list of names in quotes.")
-        return tuple(value)
-
-    def day(self, key: str) -> pd.Timestamp:
-        return _day(self._get(key, None), f"{self.where}: {key}")
-
-    def integer(self, key: str, default: int, *, least: int = 1) -> int:
-        value = self._get(key, default)
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise PlanError(f"{self.where}: {key} = {value!r}; give a whole number of at least {least}.")
-        return value
-
-    def integers(self, key: str, default: tuple[int, ...]) -> tuple[int, ...]:
-        value = self._get(key, list(default))
-        good = isinstance(value, list) and value and all(type(item) is int and item > 0 for item in value)
-        if not good or value != sorted(set(value)):
-            raise PlanError(f"{self.where}: {key} = {value!r}; give rising whole numbers such as [1, 4, 13].")
-        return tuple(value)
-
-    def choice(self, key: str, allowed: Any, default: str) -> Any:
-        value = self._get(key, default)
-        options = get_args(allowed.__value__)
-        if value not in options:
-            raise PlanError(f"{self.where}: {key} = {value!r}; use one of {', '.join(map(repr, options))}.")
-        return value
-
-    def choices(self, key: str, allowed: Any, default: tuple[str, ...]) -> tuple[Any, ...]:
-        values = self._get(key, list(default))
-        if not isinstance(values, list) or not values:
-            raise PlanError(f"{self.where}: {key} = {values!r}; give a list.")
-        return tuple(_Table({key: value}, self.where).choice(key, allowed, "") for value in values)
-
-    def table(self, key: str, *, required: bool = False) -> _Table:
-        value = self._get(key, None if required else {})
-        if not isinstance(value, dict):
-            raise PlanError(f"{self.where}: {key} = {value!r}; make it a table, [{key}].")
-        return _Table(value, f"{self.where} [{key}]")
-
-    def rest(self) -> dict[str, Any]:
-        """Everything that was not read by name."""
-        unread = {key: value for key, value in self.raw.items() if key not in self._read}
-        self._read.extend(unread)
-        return unread
-
-    def done(self) -> None:
-        """Refuse keys nobody asked for: they are typos."""
-        for key in self.raw:
-            if key not in self._read:
-                close = difflib.get_close_matches(key, self._read, n=1)
-                hint = f"Did you mean {close[0]!r}?" if close else f"Known keys: {', '.join(sorted(self._read))}."
-                raise PlanError(f"{self.where}: unknown key {key!r}. {hint}")
