@@ -27,7 +27,7 @@ from forecast.features.feature_set import Design
 from forecast.predictive import PredictiveDistribution
 from forecast.scenario import Scenario
 
-from .ragged_edge import TargetHistory, carried_forward, feature_paths, needs_scenario, target_history
+from .ragged_edge import TargetHistory, carried_forward, completed_paths, needs_scenario, target_history
 from .regression import regress
 from .residual_rows import MINIMUM_ROWS, draw_rows
 
@@ -99,13 +99,15 @@ class FittedAutoregression:
     coefficients : (1 + p + F, K) constant, lags 1 to p, regressors; zero for a column that the sample cannot tell apart
     residuals    : (T, K) by week, scaled for degrees of freedom; missing where a row is incomplete
     known        : (P, F) regressors from the ragged edge on, missing where unknown
+    features     : (F,) their names
     lags         : p
     """
 
     history: TargetHistory
     coefficients: Array
     residuals: Array
-    known: pd.DataFrame
+    known: Array
+    features: tuple[str, ...]
     lags: int
 
     def predict(
@@ -120,7 +122,9 @@ class FittedAutoregression:
         """
         H = self.history.weeks_ahead(periods)
         weeks = self.history.bridged_weeks(periods)
-        regressors = feature_paths(self.known, weeks, scenario, n_draws)
+        unknown = np.full((max(len(weeks) - len(self.known), 0), len(self.features)), np.nan)
+        known = np.concatenate([self.known[: len(weeks)], unknown])
+        regressors = completed_paths(known, self.features, weeks, scenario, n_draws)
         shocks = draw_shocks(self.residuals, n_draws, len(weeks), rng)
         draws = np.empty((n_draws, H, len(self.history.targets)))
         for k, gap in enumerate(self.history.gaps):
@@ -134,8 +138,8 @@ class FittedAutoregression:
 def _fit(design: Design, lags: int, features: tuple[str, ...]) -> FittedAutoregression:
     history = target_history(design)
     T, K = history.values.shape
-    regressors = design.features[list(features)]
-    x = regressors.to_numpy(dtype=float)[:T]
+    regressors = design.feature_table.columns(features)
+    x = regressors[:T]
     coefficients, residuals = np.empty((1 + lags + len(features), K)), np.full((T, K), np.nan)
     for k, name in enumerate(history.targets):
         X = lagged_columns(history.values[:, k], lags, x)
@@ -150,8 +154,8 @@ def _fit(design: Design, lags: int, features: tuple[str, ...]) -> FittedAutoregr
         coefficients[:, k] = regress(X[rows], y)
         inflation = np.sqrt(n / (n - np.count_nonzero(coefficients[:, k])))
         residuals[rows, k] = (y - X[rows] @ coefficients[:, k]) * inflation
-    known = regressors.iloc[T - int(history.gaps.max()) :].copy()
-    return FittedAutoregression(history, coefficients, residuals, known, lags)
+    known = regressors[T - int(history.gaps.max()) :].copy()
+    return FittedAutoregression(history, coefficients, residuals, known, features, lags)
 
 
 # --------------------------------------------------------------------------- arrays

@@ -158,16 +158,16 @@ def features_as_published(design: Design, features: tuple[str, ...]) -> tuple[Ar
     (T, F) features other than calendar effects, each delayed by the weeks for which it is unpublished at the
     last row, gaps filled with the value before; and (T + ahead, C) calendar effects
     """
-    T = len(design.targets)
-    calendar = [name for name in features if name in design.known_ahead]
+    T, table = len(design.target_table.values), design.feature_table
+    calendar = tuple(name for name in features if name in design.known_ahead)
     columns = [np.empty((T, 0))]
     for name in features:
         if name not in design.known_ahead:
-            values = design.features[name].to_numpy(dtype=float)[:T]
+            values = table.columns((name,))[:T, 0]
             known = np.isfinite(values)
             late = int(known[::-1].argmax()) if known.any() else 0
             columns.append(_delayed(values, late)[:, None])
-    return np.column_stack(columns), design.features[calendar].to_numpy(dtype=float)
+    return np.column_stack(columns), table.columns(calendar)
 
 
 def target_as_published(y: Array, gap: int, lags: int) -> tuple[Array, Array]:

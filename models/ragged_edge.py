@@ -6,7 +6,7 @@ the weeks between t and T are bridged and not returned.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from forecast.errors import ModelError, NeedsScenarioError, ShortHistoryError
 from forecast.features.feature_set import FEATURES, CalendarEffect, Design, future_weeks
+from forecast.features.transforms import WEEK, consecutive_weeks, microseconds
 from forecast.predictive import PredictiveDistribution
 from forecast.scenario import Scenario
 from forecast.units import Unit
@@ -46,8 +47,8 @@ class TargetHistory:
         ------
         ModelError : they are not the consecutive reserve weeks right after the last row
         """
-        expected = future_weeks(self.periods[-1], len(periods))
-        if len(periods) == 0 or not expected.equals(pd.DatetimeIndex(periods)):
+        last, asked = microseconds(self.periods)[-1], microseconds(pd.DatetimeIndex(periods))
+        if len(asked) == 0 or not np.array_equal(asked, last + WEEK * np.arange(1, len(asked) + 1)):
             raise ModelError(
                 f"periods must be consecutive reserve weeks from {future_weeks(self.periods[-1], 1)[0]:%Y-%m-%d} on. "
                 "Take them from design.future(n)."
@@ -56,7 +57,8 @@ class TargetHistory:
 
     def bridged_weeks(self, periods: pd.DatetimeIndex) -> pd.DatetimeIndex:
         """The ``max(gaps)`` weeks over that some target has not published yet, then ``periods``."""
-        return pd.DatetimeIndex(self.periods[len(self.periods) - int(self.gaps.max()) :].append(periods))
+        late = int(self.gaps.max())
+        return consecutive_weeks(int(microseconds(periods)[0]) - late * WEEK, late + len(periods))
 
     def distribution(self, draws: Array, periods: pd.DatetimeIndex) -> PredictiveDistribution:
         """Draws (D, H, K) with their labels and units."""
@@ -70,20 +72,22 @@ def target_history(design: Design) -> TargetHistory:
     ------
     ShortHistoryError : a target has no value at all
     """
-    values = design.targets.to_numpy(dtype=float, copy=True)
-    targets = tuple(design.targets.columns)
+    table = design.target_table
+    values, targets = np.array(table.values), table.names
     known = np.isfinite(values)
     for name, some in zip(targets, known.any(axis=0), strict=True):
         if not some:
-            raise ShortHistoryError(f"{name!r} has no value up to the week to {design.targets.index[-1]:%Y-%m-%d}.")
+            raise ShortHistoryError(f"{name!r} has no value up to the week to {table.periods[-1]:%Y-%m-%d}.")
     gaps = known[::-1].argmax(axis=0)
     units = {name: design.units[name] for name in targets}
-    return TargetHistory(values, pd.DatetimeIndex(design.targets.index), targets, units, gaps)
+    return TargetHistory(values, table.periods, targets, units, gaps)
 
 
 def carried_forward(values: Array) -> Array:
     """(T,) or (T, K) with each missing value replaced by the last one before it, if there is one."""
-    return pd.DataFrame(values).ffill().to_numpy().reshape(values.shape)
+    row = np.arange(len(values)).reshape(-1, *[1] * (values.ndim - 1))
+    latest = np.maximum.accumulate(np.where(np.isnan(values), 0, row), axis=0)
+    return np.take_along_axis(values, latest, axis=0)
 
 
 def needs_scenario(features: tuple[str, ...]) -> tuple[str, ...]:
@@ -107,13 +111,21 @@ def feature_paths(known: pd.DataFrame, weeks: pd.DatetimeIndex, scenario: Scenar
     ------
     NeedsScenarioError : neither the design nor the scenario knows a feature in one of the weeks
     """
-    values = known.reindex(weeks).to_numpy(dtype=float)
+    return completed_paths(
+        known.reindex(weeks).to_numpy(dtype=float), tuple(map(str, known.columns)), weeks, scenario, n_draws
+    )
+
+
+def completed_paths(
+    values: Array, names: Sequence[str], weeks: pd.DatetimeIndex, scenario: Scenario | None, n_draws: int
+) -> Array:
+    """:func:`feature_paths` of values (W, F) in the weeks that are wanted, missing where unknown."""
     missing = np.isnan(values)
     if not missing.any():
         return values[None]
     paths = np.repeat(values[None], n_draws, axis=0)
     for f in np.flatnonzero(missing.any(axis=0)):
-        name, unknown = str(known.columns[int(f)]), weeks[missing[:, f]]
+        name, unknown = str(names[int(f)]), weeks[missing[:, f]]
         if scenario is None:
             raise NeedsScenarioError(
                 f"{name!r} is not known for the week to {unknown[0]:%Y-%m-%d} and no scenario was given. "

@@ -11,7 +11,7 @@ from forecast.features.feature_set import Design, future_weeks
 from forecast.scenario import Scenario
 from forecast.units import UNITS
 from models.autoregression import AR, ARX, iterate, lagged_columns
-from models.ragged_edge import feature_paths, needs_scenario
+from models.ragged_edge import carried_forward, feature_paths, needs_scenario
 from models.regression import independent_columns, regress
 
 AHEAD = 26
@@ -315,3 +315,12 @@ def test_lags_stand_in_their_columns() -> None:
     X = lagged_columns(np.array([1.0, 2.0, 3.0]), 2, np.array([[7.0], [8.0], [9.0]]))
     np.testing.assert_array_equal(X[2], [1, 2, 1, 9])
     assert np.isnan(X[:2]).any(axis=1).all()
+
+
+@pytest.mark.parametrize("shape", [(1,), (40,), (40, 1), (40, 3)])
+def test_the_last_value_is_carried_forward_as_pandas_does(shape: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(3)
+    for share in (0.0, 0.3, 0.9, 1.0):
+        values = np.where(rng.random(shape) < share, np.nan, rng.normal(size=shape))
+        filled = carried_forward(values)
+        np.testing.assert_array_equal(filled, pd.DataFrame(values).ffill().to_numpy().reshape(shape))

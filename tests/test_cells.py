@@ -15,7 +15,7 @@ import pytest
 import forecast.features  # noqa: F401  registers the features
 from forecast.backtest import fingerprints
 from forecast.backtest.cell_files import encoded, one_writer, read_cells, write_cells
-from forecast.backtest.cells import Cell, first_row, last_complete_week, sub_design, weeks_known
+from forecast.backtest.cells import Cell, cell_rng, first_row, last_complete_week, sub_design, weeks_known
 from forecast.backtest.fingerprints import cell_key, data_digest, entry_digest, model_code, plan_digest, series_digests
 from forecast.backtest.plan import BacktestPlan, ModelEntry, Window
 from forecast.calendar import NEW_YORK
@@ -327,3 +327,12 @@ def test_the_last_complete_week_is_the_last_one_over_in_which_all_needs_are_know
     assert last_complete_week(("w", "x"), design()) == 28
     nothing = replace(design(), features=design().features * np.nan)
     assert last_complete_week(("x",), nothing) is None
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2**31, 2**32 - 1, 2**32, 2**64 + 5, 2**127, 2**128, 2**200 + 3])
+def test_the_generator_of_a_cell_is_numpys_of_its_seed_and_words(seed: int) -> None:
+    for words in ((1, 2, 3, 4), (0, 0, 0, 0), (2**32 - 1, 0, 7, 2**31)):
+        ours, theirs = cell_rng(seed, words), np.random.SeedSequence(seed, spawn_key=words)
+        expected = np.random.Generator(np.random.PCG64(theirs))
+        assert ours.bit_generator.state == expected.bit_generator.state
+        assert ours.spawn(2)[1].random() == expected.spawn(2)[1].random()

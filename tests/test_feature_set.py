@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,13 +19,16 @@ from forecast.errors import MissingSeriesError, UnknownNameError, UsageError
 from forecast.features.feature_set import (
     FEATURES,
     CalendarEffect,
+    Design,
     Feature,
     FeatureSet,
+    Table,
     calendar_effect,
     feature,
     find_feature,
     future_weeks,
 )
+from forecast.features.transforms import last_week_over
 
 ORIGIN = "2024-05-16 17:00"  # a Thursday; the last week over ended on the 15th
 OVER = pd.Timestamp("2024-05-15")
@@ -258,3 +263,90 @@ def test_features_are_light_to_import() -> None:
     code = f"import sys, forecast.features; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+# --------------------------------------------------------------------------- frames and arrays of one design
+
+
+def same(one: Design, other: Design) -> None:
+    pd.testing.assert_frame_equal(one.targets, other.targets)
+    pd.testing.assert_frame_equal(one.features, other.features)
+    assert (one.units, one.known_ahead) == (other.units, other.known_ahead)
+
+
+@pytest.fixture
+def design(panel: Panel) -> Design:
+    return FeatureSet(("reserves_level", "tga_level"), ("tga_change", "month_end_week")).build(panel, ahead=3)
+
+
+def test_tables_and_frames_of_a_design_hold_the_same(design: Design) -> None:
+    for table, frame in ((design.target_table, design.targets), (design.feature_table, design.features)):
+        np.testing.assert_array_equal(table.values, frame.to_numpy())
+        assert table.periods.equals(frame.index)
+        assert table.names == tuple(frame.columns)
+    assert design.future(3).equals(design.features.index[-3:])
+
+
+def test_a_design_made_of_frames_has_the_tables_too(design: Design) -> None:
+    again = Design(design.targets, design.features, design.units, design.known_ahead)
+    same(again, design)
+    np.testing.assert_array_equal(again.target_table.values, design.target_table.values)
+    # The way numbers lie in memory decides the last bits of a matrix product.
+    assert again.target_table.values.flags.f_contiguous == design.target_table.values.flags.f_contiguous
+    assert again.future(2).equals(design.future(2))
+
+
+def test_replacing_a_frame_replaces_its_table(design: Design) -> None:
+    assert design.target_table.names == ("reserves_level", "tga_level")
+    other = dataclasses.replace(design, targets=design.targets[["tga_level"]] + 1.0)
+    assert other.target_table.names == ("tga_level",)
+    np.testing.assert_array_equal(other.target_table.values[:, 0], design.targets["tga_level"].to_numpy() + 1.0)
+    pd.testing.assert_frame_equal(other.features, design.features)
+
+
+def test_a_design_is_pickled_whole(design: Design) -> None:
+    same(pickle.loads(pickle.dumps(design)), design)  # noqa: S301  our own bytes
+
+
+def test_a_misspelt_attribute_of_a_design_is_an_attribute_error(design: Design) -> None:
+    with pytest.raises(AttributeError, match="targts"):
+        design.targts  # type: ignore[attr-defined]  # noqa: B018
+    assert not hasattr(design, "__array__")
+
+
+def test_columns_of_a_table_come_in_the_order_asked_for(design: Design) -> None:
+    table = design.target_table
+    np.testing.assert_array_equal(table.columns(("tga_level", "reserves_level")), table.values[:, ::-1])
+    assert table.columns(()).shape == (len(table.values), 0)
+    assert isinstance(table, Table)
+
+
+@pytest.mark.parametrize(
+    "last", ["2024-05-15", "1899-12-20", "2099-04-01", "2150-03-04", "2024-05-16", "2024-05-15 06:00"]
+)
+def test_future_weeks_follow_at_a_distance_of_seven_days(last: str) -> None:
+    periods = future_weeks(pd.Timestamp(last), 30)
+    assert periods.equals(pd.date_range(last, periods=31, freq="7D", unit="us")[1:])
+    assert periods.unit == "us"
+
+
+@pytest.mark.parametrize("day", pd.date_range("2024-03-06", periods=9).strftime("%Y-%m-%d").tolist())
+@pytest.mark.parametrize("clock", ["00:00", "17:00", "23:59"])
+def test_the_last_week_over_ended_on_the_wednesday_before(day: str, clock: str) -> None:
+    instant = pd.Timestamp(f"{day} {clock}", tz="America/New_York")
+    over = last_week_over(instant)
+    assert over.day_name() == "Wednesday"
+    assert over.unit == "us"
+    ended = (over + pd.Timedelta(days=1)).tz_localize("America/New_York")
+    assert ended <= instant < (over + pd.Timedelta(days=8)).tz_localize("America/New_York")
+
+
+@pytest.mark.parametrize("name", [name for name, item in FEATURES.items() if isinstance(item, CalendarEffect)])
+def test_calendar_effects_read_off_a_table_are_those_computed_one_by_one(name: str) -> None:
+    weeks = pd.date_range("1948-01-07", "2052-01-01", freq="7D", unit="us")  # longer than the table
+    effect = find_feature(name)
+    assert isinstance(effect, CalendarEffect)
+    direct = effect(weeks)
+    assert 0 < direct.sum() < len(direct)
+    for some in (slice(0, 200), slice(200, 1300), slice(2500, 2501), slice(5200, None)):
+        pd.testing.assert_series_equal(effect(weeks[some]), direct[some], check_freq=False)

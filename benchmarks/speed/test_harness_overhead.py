@@ -62,10 +62,11 @@ class FittedLastValue:
     def predict(
         self, periods: pd.DatetimeIndex, *, scenario: Scenario | None = None, n_draws: int, rng: np.random.Generator
     ) -> PredictiveDistribution:
-        values = self.design.targets.to_numpy()
-        last = values[np.isfinite(values[:, 0])][-1]
-        targets = tuple(self.design.targets.columns)
-        return PredictiveDistribution(np.tile(last, (n_draws, len(periods), 1)), periods, targets, self.design.units)
+        table = self.design.target_table
+        last = table.values[np.isfinite(table.values[:, 0])][-1]
+        return PredictiveDistribution(
+            np.tile(last, (n_draws, len(periods), 1)), periods, table.names, self.design.units
+        )
 
 
 def plan_of(design: Design) -> BacktestPlan:

@@ -8,8 +8,9 @@ import platform
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import version
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,63 +24,69 @@ from forecast.calendar import NEW_YORK
 from forecast.data.vintages import Vintages
 from forecast.errors import DataError
 from forecast.evaluation.scorecard import Scorecard
+from forecast.features.transforms import WEEK, microseconds
 
 
 def scorecard(runner: CellRunner, cells: Sequence[Cell]) -> Scorecard:
     """Scores at the plan's horizons, one row a model x conditioning x target x origin x horizon."""
-    good = list(_good(cells))
-    names = ("outcome", *(good[0].score_names if good else ()))
-    blocks = []
-    for cell in good:
-        at = np.array([h for h in runner.plan.horizons if h <= len(cell.periods)])
-        for k, target in enumerate(cell.targets):
-            blocks.append(_Block(cell, target, at, np.vstack([cell.outcomes[at - 1, k], cell.scores[:, :, k]])))
-    return Scorecard(_long_table(runner, blocks, names))
+    good, horizons = list(_good(cells)), np.array(runner.plan.horizons)
+    reached = {weeks: horizons[horizons <= weeks] for weeks in {len(cell.periods) for cell in good}}
+    at = [reached[len(cell.periods)] for cell in good]
+    names = good[0].score_names if good else ()
+    return Scorecard(_long_table(runner, good, at, names, [cell.scores for cell in good]))
 
 
 def forecast_table(runner: CellRunner, cells: Sequence[Cell]) -> pd.DataFrame:
     """Kept quantiles of every week up to the last horizon."""
-    names = ("outcome", *map(quantile_column, QUANTILES), "mean")
-    blocks = []
-    for cell in _good(cells):
-        at = np.arange(1, len(cell.periods) + 1)
-        for k, target in enumerate(cell.targets):
-            blocks.append(_Block(cell, target, at, np.vstack([cell.outcomes[:, k], cell.quantiles[:, :, k]])))
-    return _long_table(runner, blocks, names)
+    good = list(_good(cells))
+    weeks = np.arange(1, 1 + max((len(cell.periods) for cell in good), default=0))
+    at, names = [weeks[: len(cell.periods)] for cell in good], (*map(quantile_column, QUANTILES), "mean")
+    return _long_table(runner, good, at, names, [cell.quantiles for cell in good])
 
 
-class _Block(NamedTuple):
-    """Rows of one cell and target: ``values`` (C, h) by column and horizon ``at``."""
+def _long_table(
+    runner: CellRunner,
+    cells: Sequence[Any],
+    at: Sequence[NDArray[np.int64]],
+    names: Sequence[str],
+    values: Sequence[NDArray[np.float64]],
+) -> pd.DataFrame:
+    """One row a cell, target and horizon, with its outcome. A frame a cell would cost more than most models.
 
-    cell: Any
-    target: str
-    at: NDArray[np.int64]
-    values: NDArray[np.float64]
-
-
-def _long_table(runner: CellRunner, blocks: Sequence[_Block], names: Sequence[str]) -> pd.DataFrame:
-    """Stack blocks; a frame a cell would cost more than most models."""
-    if not blocks:
+    Parameters
+    ----------
+    at     : (h,) horizons of each cell
+    names  : (C,) columns after the outcome
+    values : (C, h, K) of each cell
+    """
+    if not cells:
         raise DataError(
             "no cell was scored: every model was short of history or failed. "
             "Check minimum_history and origins in the plan, and see: forecast data status"
         )
-    lengths = [len(block.at) for block in blocks]
-
-    def repeated(values: Iterable[Any]) -> Any:
-        return pd.Series(list(values)).repeat(lengths).reset_index(drop=True)
-
+    targets, lengths = [len(cell.targets) for cell in cells], [len(horizons) for horizons in at]
+    rows, each = np.multiply(lengths, targets), np.repeat(lengths, targets)
+    target = [name for cell in cells for name in cell.targets]
+    horizon = np.concatenate([horizons for horizons, k in zip(at, targets, strict=True) for _ in range(k)])
+    first = np.array([microseconds(cell.periods)[0] for cell in cells])
     table = {
-        "model": repeated(block.cell.model for block in blocks),
-        "conditioning": repeated(block.cell.conditioning for block in blocks),
-        "target": repeated(block.target for block in blocks),
-        "origin": _instants(np.repeat([nanoseconds(block.cell.origin) for block in blocks], lengths)),
-        "horizon": np.concatenate([block.at for block in blocks]),
-        "period": np.concatenate([block.cell.periods.asi8[block.at - 1] for block in blocks]).view("M8[us]"),
-        "unit": repeated(runner.realised.units[block.target].name for block in blocks),
+        "model": _repeated([cell.model for cell in cells], rows),
+        "conditioning": _repeated([cell.conditioning for cell in cells], rows),
+        "target": _repeated(target, each),
+        "origin": _instants(np.repeat([nanoseconds(cell.origin) for cell in cells], rows)),
+        "horizon": horizon,
+        "period": (np.repeat(first, rows) + (horizon - 1) * WEEK).view("M8[us]"),
+        "unit": _repeated([runner.realised.units[name].name for name in target], each),
+        "outcome": np.concatenate([cell.outcomes[h - 1].T.ravel() for cell, h in zip(cells, at, strict=True)]),
     }
-    values = np.concatenate([block.values for block in blocks], axis=1)
-    return pd.DataFrame({**table, **dict(zip(names, values, strict=True))})
+    columns = np.concatenate([block.swapaxes(1, 2).reshape(len(names), -1) for block in values], axis=1)
+    return pd.DataFrame({**table, **dict(zip(names, columns, strict=True))})
+
+
+def _repeated(labels: Sequence[str], times: NDArray[np.integer]) -> Any:
+    """Each label so many times; pandas is shown each once, because it looks at every string that it is given."""
+    kinds = {label: i for i, label in enumerate(dict.fromkeys(labels))}
+    return pd.array(list(kinds), dtype="str").take(np.repeat([kinds[label] for label in labels], times))
 
 
 def _instants(since_1970: NDArray[np.int64]) -> pd.DatetimeIndex:
@@ -91,25 +98,21 @@ def _good(cells: Iterable[Cell]) -> Iterator[Any]:
     return (cell for cell in cells if cell.status == "ok")
 
 
-def _key(cell: Cell) -> dict[str, Any]:
-    return {"model": cell.model, "conditioning": cell.conditioning, "origin": cell.origin}
-
-
 def cell_table(cells: Sequence[Cell]) -> pd.DataFrame:
     """What became of every cell that was asked."""
-    rows = [
-        {
-            **_key(cell),
-            "status": cell.status,
-            "reason": cell.reason,
-            "traceback": cell.traceback,
-            "seconds": cell.seconds,
-            "targets": ",".join(cell.targets),
-            "content": cell.content,
-        }
-        for cell in cells
-    ]
-    return pd.DataFrame(rows)
+    once = np.ones(len(cells), dtype=np.intp)
+    table = {
+        "model": _repeated([cell.model for cell in cells], once),
+        "conditioning": _repeated([cell.conditioning for cell in cells], once),
+        "origin": _instants(np.array([nanoseconds(cell.origin) for cell in cells], dtype=np.int64)),
+        "status": _repeated([cell.status for cell in cells], once),
+        "reason": _repeated([cell.reason for cell in cells], once),
+        "traceback": _repeated([cell.traceback for cell in cells], once),
+        "seconds": [cell.seconds for cell in cells],
+        "targets": _repeated([",".join(cell.targets) for cell in cells], once),
+        "content": pd.array([cell.content for cell in cells], dtype="str"),
+    }
+    return pd.DataFrame(table)
 
 
 def data_table(vintages: Vintages, notes: Mapping[str, str]) -> pd.DataFrame:
@@ -143,16 +146,21 @@ def about_run(started: float, cells: Sequence[Cell]) -> dict[str, Any]:
         "content": content_hash(cells),
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-        "versions": {"reserve-forecast": version("reserve-forecast"), **versions()},
+        "versions": dict(_versions()),
     }
+
+
+@cache
+def _versions() -> Mapping[str, str]:
+    return {"reserve-forecast": version("reserve-forecast"), **versions()}
 
 
 def content_hash(cells: Sequence[Cell]) -> str:
     """Hash of keys, draws and scores; times, hosts and versions do not enter."""
-    digest = hashlib.sha256()
+    digest, names = hashlib.sha256(), cache(lambda names: repr(names).encode())
     for cell in cells:
         key = f"{cell.model}|{cell.conditioning}|{cell.origin.isoformat()}|{cell.status}|{cell.targets}|{cell.content}"
         digest.update(key.encode())
         if cell.scores is not None:
-            digest.update(repr(cell.score_names).encode() + np.ascontiguousarray(cell.scores).tobytes())
+            digest.update(names(cell.score_names) + np.ascontiguousarray(cell.scores).tobytes())
     return digest.hexdigest()

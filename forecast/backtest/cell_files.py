@@ -32,12 +32,14 @@ from forecast.backtest.cells import Cell, nanoseconds
 from forecast.calendar import NEW_YORK
 from forecast.errors import DataError, UsageError
 from forecast.features.feature_set import future_weeks
+from forecast.features.transforms import microseconds
 from forecast.tables import write_atomically
 
 type Array = NDArray[np.float64]
 
 _MAGIC = b"\x89CELL1\r\n"
 _LENGTHS = struct.Struct("<IQ")
+_compact = json.JSONEncoder(separators=(",", ":")).encode
 _START = len(_MAGIC) + hashlib.sha256().digest_size
 
 
@@ -83,12 +85,12 @@ def encoded(key: str, cell: Cell) -> bytes:
         "traceback": cell.traceback,
         "seconds": cell.seconds,
         "targets": cell.targets,
-        "first": None if cell.periods is None else int(cell.periods[0].value),
+        "first": None if cell.periods is None else 1000 * int(microseconds(cell.periods)[0]),
         "content": cell.content,
         "score_names": cell.score_names,
         "shapes": [array.shape for array in arrays],
     }
-    text = json.dumps(header, separators=(",", ":")).encode()
+    text = _compact(header).encode()
     payload = b"".join(array.astype("<f8", copy=False).tobytes() for array in arrays)
     body = _LENGTHS.pack(len(text), len(payload)) + text + payload
     return _MAGIC + hashlib.sha256(body).digest() + body

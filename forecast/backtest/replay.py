@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
-from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -35,6 +34,7 @@ from forecast.backtest.result import QUANTILES
 from forecast.errors import DiagnosticsError, ForecastError, ModelError, NeedsScenarioError
 from forecast.evaluation.scores import score_cells
 from forecast.features.feature_set import Design
+from forecast.features.transforms import WEEK, microseconds
 from forecast.model import FittedModel, Model, Updatable, is_updatable
 from forecast.predictive import PredictiveDistribution
 from forecast.scenario import Scenario
@@ -96,7 +96,7 @@ class _Here:
     def __init__(self, runner: CellRunner, origin: pd.Timestamp, full: Design) -> None:
         self.origin, self.full, self._runner = origin, full, runner
         self.nanoseconds = nanoseconds(origin)
-        self.known = weeks_known(full, first_row(full.targets.index, runner.plan.window))
+        self.known = weeks_known(full, first_row(full.target_table.periods, runner.plan.window))
         self._parts: dict[tuple[tuple[str, ...], tuple[str, ...]], Design] = {}
         self._futures: dict[int, pd.DatetimeIndex] = {}
         self.ensembles: dict[tuple[str, ...], Scenario | None] = {}
@@ -104,9 +104,7 @@ class _Here:
     def future(self, weeks: int) -> pd.DatetimeIndex:
         """The first reserve weeks after the last one over."""
         if weeks not in self._futures:
-            T, index = len(self.full.targets), self.full.features.index
-            built = len(index) - T >= weeks
-            self._futures[weeks] = cast("pd.DatetimeIndex", index[T : T + weeks]) if built else self.full.future(weeks)
+            self._futures[weeks] = self.full.future(weeks)
         return self._futures[weeks]
 
     def part(self, targets: tuple[str, ...], features: tuple[str, ...]) -> Design:
@@ -118,13 +116,13 @@ class _Here:
 
     def answer(self, name: str) -> Array:
         """(T,) what another model had said by each week and by now."""
-        return self._runner.answers[name].column(pd.DatetimeIndex(self.full.targets.index), self.origin)
+        return self._runner.answers[name].column(self.full.target_table.periods, self.origin)
 
     def _with_answers(self, features: tuple[str, ...]) -> Design:
         names = [name for name in features if name in self._runner.answers]
         if not names:
             return self.full
-        ahead = np.full(len(self.full.features) - len(self.full.targets), np.nan)
+        ahead = np.full(len(self.full.feature_table.values) - len(self.full.target_table.values), np.nan)
         columns = {name: np.concatenate([self.answer(name), ahead]) for name in names}
         units = {name: self._runner.answers[name].unit for name in names}
         return replace(self.full, features=self.full.features.assign(**columns), units={**self.full.units, **units})
@@ -166,7 +164,7 @@ class Replay:
                 scenario = self._scenario(here, model.needs, design, conditioning)
                 if scenario is None:
                     return not_asked(entry, conditioning, here.origin)
-                weeks = int((scenario.periods > design.targets.index[-1]).sum())
+                weeks = int((scenario.periods > design.target_table.periods[-1]).sum())
             fitted = self._fitted(here, entry, model, design, targets)
             rng, periods = self._rng(entry, targets, conditioning, here.nanoseconds), here.future(weeks)
             forecast = fitted.predict(periods, scenario=scenario, n_draws=plan.n_draws, rng=rng)
@@ -238,9 +236,11 @@ class Replay:
         if model is None or entry is None or last is None:
             return None
         cut = replace(full, targets=full.features.iloc[: last + 1][list(needs)])
-        if len(long_enough(plan, needs, weeks_known(cut, first_row(cut.targets.index, plan.window)))) < len(needs):
+        if len(long_enough(plan, needs, weeks_known(cut, first_row(cut.target_table.periods, plan.window)))) < len(
+            needs
+        ):
             return None
-        periods = cut.future(len(full.targets) - last - 1 + max(plan.horizons))
+        periods = cut.future(len(full.target_table.values) - last - 1 + max(plan.horizons))
         design = sub_design(cut, needs, model.features, plan)
         try:
             fitted = self._fitted(here, entry, model, design, needs)
@@ -352,10 +352,9 @@ def sorted_quantiles(draws: Array, probs: Sequence[float]) -> Array:
 
 def _outcomes(realised: Design, drafts: Sequence[Draft], targets: tuple[str, ...]) -> Array:
     """(C, H, K) what happened in the consecutive weeks of each draft, missing where unknown."""
-    known = realised.targets.loc[:, list(targets)].to_numpy(dtype=float)
-    first = realised.targets.index[0].to_datetime64()
-    starts = np.array([draft.cell.periods[0].to_datetime64() for draft in drafts if draft.cell.periods is not None])
-    weeks = len(drafts[0].cell.periods) if drafts[0].cell.periods is not None else 0
-    row = ((starts - first) // np.timedelta64(7, "D"))[:, None] + np.arange(weeks)
+    known, first = realised.target_table.columns(targets), microseconds(realised.target_table.periods)[0]
+    asked = [microseconds(draft.cell.periods) for draft in drafts if draft.cell.periods is not None]
+    starts, weeks = np.array([periods[0] for periods in asked]), len(asked[0])
+    row = ((starts - first) // WEEK)[:, None] + np.arange(weeks)
     inside = (row >= 0) & (row < len(known))
     return np.where(inside[..., None], known[np.where(inside, row, 0)], np.nan)

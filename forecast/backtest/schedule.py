@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -28,6 +31,9 @@ from forecast.data.vintages import Vintages
 from forecast.errors import MissingSeriesError, ModelError
 from forecast.features.feature_set import Design, FeatureSet
 from forecast.home import home
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
 
 type Progress = Callable[[int, int], None]  # cells done, cells in all
 
@@ -158,15 +164,21 @@ def _by_origin(asks: Iterable[_Ask]) -> list[tuple[_Ask, ...]]:
 
 
 def _run_task(runner: CellRunner, vintages: Vintages, task: _Task, folder: Path, asker: int) -> list[Cell]:
-    from threadpoolctl import threadpool_limits
-
     # Workers are fresh processes: features register on import.
     import forecast.features  # noqa: F401
 
     if task.slot is not None:
         _own_compile_folder(task.slot)
-    with threadpool_limits(1):
+    with _threads(len(sys.modules)).limit(limits=1):
         return list(_task_cells(runner, vintages, task, folder, asker))
+
+
+@lru_cache(maxsize=1)
+def _threads(_modules: int) -> ThreadpoolController:
+    """The libraries in this process that have threads; they are searched for again once a module has been imported."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def _own_compile_folder(slot: int) -> None:
@@ -178,18 +190,19 @@ def _own_compile_folder(slot: int) -> None:
 
 def _task_cells(runner: CellRunner, vintages: Vintages, task: _Task, folder: Path, asker: int) -> Iterator[Cell]:
     """Finished cells, each on disk before it is told of; ends the process if the one that asked has been killed."""
-    replay, keys, drafts, saved = Replay(runner), list[str](), list[Draft](), perf_counter()
+    replay, keys, drafts, held, saved = Replay(runner), list[str](), list[Draft](), 0, perf_counter()
     for asks in task.origins:
         if asker not in (os.getpid(), os.getppid()):
             os._exit(1)
         keys += [ask.key for ask in asks]
-        drafts += _drafts(replay, vintages, asks)
-        full = sum(draft.nbytes for draft in drafts) > _HELD
-        if full or perf_counter() - saved > _AT_RISK or asks is task.origins[-1]:
+        new = _drafts(replay, vintages, asks)
+        drafts += new
+        held += sum(draft.nbytes for draft in new)
+        if held > _HELD or perf_counter() - saved > _AT_RISK or asks is task.origins[-1]:
             cells = settle(runner, drafts)
             write_cells(folder, zip(keys, cells, strict=True))
             yield from cells
-            keys, drafts, saved = [], [], perf_counter()
+            keys, drafts, held, saved = [], [], 0, perf_counter()
 
 
 def _drafts(replay: Replay, vintages: Vintages, asks: Sequence[_Ask]) -> list[Draft]:

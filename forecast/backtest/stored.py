@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from forecast.backtest.plan import plan_from_json, plan_to_json
+from forecast.backtest.plan import BacktestPlan, plan_from_json, plan_to_json
 from forecast.backtest.result import BacktestResult
 from forecast.errors import UsageError
 from forecast.evaluation.scorecard import Scorecard
@@ -23,8 +25,13 @@ def store_result(result: BacktestResult, folder: Path) -> None:
     result.scorecard.write(folder / "scorecard.parquet")
     for name in _TABLES:
         write_table(getattr(result, name), folder / f"{name}.parquet")
-    about = {"run_id": result.run_id, "about": result.about, "plan": plan_to_json(result.plan)}
+    about = {"run_id": result.run_id, "about": result.about, "plan": _plan(result.plan)}
     write_atomically(folder / "run.json", json.dumps(about, indent=2).encode())
+
+
+def _plan(plan: BacktestPlan) -> dict[str, Any]:
+    """As :func:`plan_to_json`, without a copy of every origin."""
+    return plan_to_json(replace(plan, origins=())) | {"origins": [origin.isoformat() for origin in plan.origins]}
 
 
 def stored_runs() -> list[str]:

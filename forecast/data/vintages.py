@@ -23,6 +23,7 @@ from forecast.errors import MissingSeriesError, UsageError, VintageError
 type Instant = str | pd.Timestamp
 type Arrays = tuple[NDArray[np.datetime64], NDArray[np.float64]]  # periods in order, value of each
 
+_ZONE = pd.Timestamp(0, tz=NEW_YORK).tzinfo
 _NOTHING: Arrays = np.array([], "datetime64[us]"), np.array([])
 
 
@@ -196,13 +197,16 @@ class Panel:
 def new_york(instant: Instant) -> pd.Timestamp:
     """An instant in New York time; a naive one is taken to be New York time already."""
     stamp = pd.Timestamp(instant)
+    if stamp.tzinfo is _ZONE:
+        return stamp
     if pd.isna(stamp):
         raise UsageError(f"not an instant: {instant!r}.")
     return stamp.tz_localize(NEW_YORK) if stamp.tzinfo is None else stamp.tz_convert(NEW_YORK)
 
 
 def _microseconds(instant: pd.Timestamp) -> int:
-    return int(np.datetime64(instant.tz_convert("UTC").tz_localize(None), "us").astype("int64"))
+    """Since 1970 (UTC)."""
+    return int(instant.to_datetime64().astype("M8[us]").astype("int64"))
 
 
 def _histories(rows: pd.DataFrame, rows_of: Mapping[str, NDArray[np.intp]], catalog: Catalog) -> dict[str, History]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -277,6 +278,9 @@ def _in_order(rows: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     return rows.loc[order.sort_values(by, kind="stable").index].reset_index(drop=True)
 
 
+_dtype = cache(pd.api.types.pandas_dtype)
+
+
 def _checked(table: pd.DataFrame) -> pd.DataFrame:
     """The columns in their order and types."""
     at_thresholds = [str(name) for name in table.columns if column_threshold(str(name))]
@@ -291,8 +295,14 @@ def _checked(table: pd.DataFrame) -> pd.DataFrame:
         raise DataError("not a scorecard: origins need a time zone; localize them to New York.")
     if "energy" not in there:
         table = table.assign(energy=np.nan)
-    typed = table.assign(origin=table["origin"].dt.tz_convert(NEW_YORK))[list(types)].astype(types)
-    twice = typed[typed.duplicated(list(KEY))]
-    if len(twice):
-        raise DataError(f"not a scorecard: a cell stands twice: {', '.join(map(str, twice[list(KEY)].iloc[0]))}.")
+    typed = table[list(types)]
+    # Converting what has its type already would take longer than scoring some models.
+    other = {name: kind for name, kind in types.items() if typed.dtypes[name] != _dtype(kind)}
+    if other:
+        typed = typed.assign(origin=typed["origin"].dt.tz_convert(NEW_YORK)).astype(other)
+    twice = typed.duplicated(list(KEY))
+    if twice.any():
+        raise DataError(
+            f"not a scorecard: a cell stands twice: {', '.join(map(str, typed.loc[twice, list(KEY)].iloc[0]))}."
+        )
     return typed.reset_index(drop=True)

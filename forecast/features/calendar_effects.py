@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache, partial
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from forecast.calendar import Days, coupon_settlement_dates, tax_dates
 from forecast.features.feature_set import calendar_effect
+from forecast.features.transforms import WEEK, microseconds
 
 type _Dates = Callable[[object, object], Days]
+type Flags = NDArray[np.float64]
 
 _DAY = np.timedelta64(1, "D")
+# Wednesdays of tables; outside of them effects are computed, or refused, week by week.
+_WEDNESDAYS = np.arange("1950-01-04", "2050-01-01", 7 * _DAY, dtype="datetime64[D]")
+_CALENDAR = _WEDNESDAYS.astype("datetime64[us]").view("int64")
 
 
 @calendar_effect(unit="indicator")
@@ -87,23 +93,44 @@ def coupon_settlement_week(periods: pd.DatetimeIndex) -> pd.Series:
 
 def _turns(periods: pd.DatetimeIndex, months: tuple[int, ...]) -> pd.Series:
     """1 where the month of the week's first day is one of ``months`` and is over by the day after the week."""
-    wednesdays = periods.to_numpy().astype("datetime64[D]")
+    return _read_off(periods, partial(_turning, months=months), partial(_turning_table, months))
+
+
+def _turning(wednesdays: Days, months: tuple[int, ...]) -> Flags:
     first = (wednesdays - 6 * _DAY).astype("datetime64[M]")
     over = first != (wednesdays + _DAY).astype("datetime64[M]")
-    return pd.Series((over & np.isin(first.astype("int64") % 12 + 1, months)).astype(float), index=periods)
+    flags: Flags = (over & np.isin(first.astype("int64") % 12 + 1, months)).astype(float)
+    return flags
+
+
+@cache
+def _turning_table(months: tuple[int, ...]) -> Flags:
+    return _turning(_WEDNESDAYS, months)
 
 
 def _holds(periods: pd.DatetimeIndex, dates: _Dates) -> pd.Series:
     """1 where one of the dates falls on a day of the week."""
-    if periods.empty:
-        return pd.Series(dtype=float, index=periods)
-    wednesdays = periods.to_numpy().astype("datetime64[D]")
-    special = _between(dates, periods[0].year - 1, periods[-1].year)
+    return _read_off(periods, partial(_holding, dates=dates), partial(_holding_table, dates))
+
+
+def _holding(wednesdays: Days, dates: _Dates) -> Flags:
+    if not len(wednesdays):
+        return np.empty(0)
+    first, last = (wednesdays[[0, -1]].astype("datetime64[Y]").astype("int64") + 1970).tolist()
+    special = dates(f"{first - 1}-01-01", f"{last}-12-31")
     inside = np.searchsorted(special, wednesdays, side="right") - np.searchsorted(special, wednesdays - 6 * _DAY)
-    return pd.Series((inside > 0).astype(float), index=periods)
+    return (inside > 0).astype(float)
 
 
-@lru_cache(maxsize=64)
-def _between(dates: _Dates, first: int, last: int) -> Days:
-    """Dates of whole years: a backtest asks for the same ones at every origin."""
-    return dates(f"{first}-01-01", f"{last}-12-31")
+@cache
+def _holding_table(dates: _Dates) -> Flags:
+    return _holding(_WEDNESDAYS, dates)
+
+
+def _read_off(periods: pd.DatetimeIndex, compute: Callable[[Days], Flags], table: Callable[[], Flags]) -> pd.Series:
+    """What ``compute`` makes of each week by itself; from a table, because a backtest asks for the same ones at every origin."""
+    weeks = microseconds(periods)
+    row = int(weeks[0] - _CALENDAR[0]) // WEEK if len(weeks) else -1
+    if row < 0 or not np.array_equal(weeks, _CALENDAR[row : row + len(weeks)]):
+        return pd.Series(compute(periods.to_numpy().astype("datetime64[D]")), index=periods)
+    return pd.Series(table()[row : row + len(weeks)], index=periods)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from functools import lru_cache
 from typing import Literal
 
@@ -20,6 +21,15 @@ _LONGEST_CARRY = {"M": 120, "Q": 200}
 _LONGEST_CARRY_OF_SHORT_PERIODS = 45
 
 _DAY = 86_400_000_000  # microseconds
+WEEK = 7 * _DAY
+_EPOCH = date(1970, 1, 1).toordinal()
+_FIRST = np.zeros(1, dtype=np.intp)
+
+# A slice of an index costs a third of an index: every origin wants the same weeks and some more.
+_FIRST_WEDNESDAY = (date(1900, 1, 3).toordinal() - _EPOCH) * _DAY
+_WEDNESDAYS = pd.DatetimeIndex((_FIRST_WEDNESDAY + WEEK * np.arange(52 * 200)).view("M8[us]"))
+
+type Labelled = tuple[NDArray[np.int64], NDArray[np.float64]]  # microseconds since 1970 in order, value of each
 
 
 def weekly(daily: pd.Series, how: str) -> pd.Series:
@@ -40,22 +50,28 @@ def weekly(daily: pd.Series, how: str) -> pd.Series:
     ------
     UsageError : ``how`` is none of these
     """
+    weeks, values = weeks_of_days(microseconds(daily.index), daily.to_numpy(dtype=float), how)
+    return pd.Series(values, index=pd.DatetimeIndex(weeks.view("M8[us]")), name=daily.name)
+
+
+def weeks_of_days(days: NDArray[np.int64], values: NDArray[np.float64], how: str) -> Labelled:
+    """:func:`weekly` on arrays: days and the Wednesdays that come back are microseconds since 1970."""
     if how not in ("mean", "last", "sum", "max"):
         raise UsageError(f"unknown way to make weeks of days: {how!r}. Use one of: mean, last, sum, max.")
-    values = daily.to_numpy(dtype=float)
-    published = ~np.isnan(values)
-    days, values = _days(daily.index)[published], values[published]
+    missing = np.isnan(values)
+    if missing.any():
+        days, values = days[~missing], values[~missing]
     if not len(days):
-        return pd.Series(dtype=float, index=pd.DatetimeIndex([], dtype="M8[us]"), name=daily.name)
-    week = week_end(days)
-    starts = np.flatnonzero(np.r_[True, week[1:] != week[:-1]])
+        return days, values
+    week = days // WEEK  # 1970-01-01 was a Thursday, the first day of a reserve week
+    starts = np.concatenate([_FIRST, np.flatnonzero(week[1:] != week[:-1]) + 1])
     reduced, weeks = _reduce(values, starts, how), week[starts]
     whole = slice(
         # Part of a week's flow is not the week's flow; part of its rates is a fair mean of them.
-        int(how == "sum" and days[0] > _business_day(weeks[0] - np.timedelta64(6, "D"), 0, "forward")),
-        len(weeks) - int(days[-1] < _business_day(weeks[-1], 0, "backward")),
+        int(how == "sum" and days[0] // _DAY > _business_day(7 * int(weeks[0]), "forward")),
+        len(weeks) - int(days[-1] // _DAY < _business_day(7 * int(weeks[-1]) + 6, "backward")),
     )
-    return pd.Series(reduced[whole], index=_index(weeks[whole]), name=daily.name)
+    return weeks[whole] * WEEK + 6 * _DAY, reduced[whole]
 
 
 def week_end(days: NDArray[np.datetime64]) -> NDArray[np.datetime64]:
@@ -64,13 +80,14 @@ def week_end(days: NDArray[np.datetime64]) -> NDArray[np.datetime64]:
     return wednesdays
 
 
-def _business_day(day: np.datetime64, offset: int, roll: Literal["forward", "backward"]) -> np.datetime64:
-    shifted: np.datetime64 = np.busday_offset(day, offset, roll=roll, busdaycal=business_calendar("fed"))
-    return shifted
+def _business_day(day: int, roll: Literal["forward", "backward"], offset: int = 0) -> int:
+    """Days since 1970 of the day itself, if the Fed is open, or of the next or last one on which it is."""
+    shifted = np.busday_offset(np.datetime64(day, "D"), offset, roll=roll, busdaycal=business_calendar("fed"))
+    return int(shifted.astype("int64"))
 
 
 def _reduce(values: NDArray[np.float64], starts: NDArray[np.intp], how: str) -> NDArray[np.float64]:
-    ends = np.r_[starts[1:], len(values)]
+    ends = np.append(starts[1:], len(values))
     if how == "last":
         return np.asarray(values[ends - 1])
     ufunc = np.maximum if how == "max" else np.add
@@ -94,7 +111,7 @@ def every_day(balances: pd.Series) -> pd.Series:
     if balances.empty:
         return balances
     days = _days(balances.index)
-    following = np.r_[days[1:], _business_day(days[-1], 1, "backward")]
+    following = np.r_[days[1:], np.datetime64(_business_day(int(days[-1].astype("int64")), "backward", 1), "D")]
     stands = (following - days).astype("int64")
     calendar = np.arange(days[0], following[-1], np.timedelta64(1, "D"))
     return pd.Series(np.repeat(balances.to_numpy(dtype=float), stands), index=_index(calendar), name=balances.name)
@@ -116,7 +133,7 @@ def at(series: pd.Series, periods: pd.Index) -> NDArray[np.float64]:
 
     What ``series.reindex(periods).to_numpy()`` gives, for rising periods and several times faster.
     """
-    return _at(series.to_numpy(dtype=float), _microseconds(series.index), _microseconds(periods))
+    return _at(series.to_numpy(dtype=float), microseconds(series.index), microseconds(periods))
 
 
 def _at(values: NDArray[np.float64], labels: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -128,7 +145,8 @@ def _at(values: NDArray[np.float64], labels: NDArray[np.int64], wanted: NDArray[
 
 def difference(series: pd.Series, weeks: int = 1) -> pd.Series:
     """x(t) - x(t - weeks), same unit. ``series`` is weekly; missing weeks stay missing."""
-    return present(series.to_numpy(dtype=float) - at(lag(series, weeks), series.index), series.index)
+    values, labels = series.to_numpy(dtype=float), microseconds(series.index)
+    return present(values - _at(values, labels + weeks * WEEK, labels), series.index)
 
 
 def growth(series: pd.Series, months: int = 12) -> pd.Series:
@@ -149,8 +167,21 @@ def expanding_standardise(series: pd.Series, minimum: int = 52) -> pd.Series:
 
 def last_week_over(as_of: pd.Timestamp) -> pd.Timestamp:
     """The last Wednesday that ended before the instant."""
-    day = as_of.tz_localize(None).normalize()
-    return (day - pd.Timedelta(days=(day.weekday() - 3) % 7 + 1)).as_unit("us")
+    return pd.Timestamp(np.datetime64(last_wednesday(as_of), "us"))
+
+
+def last_wednesday(as_of: pd.Timestamp) -> int:
+    """:func:`last_week_over` as microseconds since 1970."""
+    # Of the day's number: pandas' arithmetic with time zones takes thirty microseconds, at every origin.
+    return (as_of.toordinal() - _EPOCH) // 7 * WEEK - _DAY
+
+
+def consecutive_weeks(first: int, n: int) -> pd.DatetimeIndex:
+    """``n`` periods a week apart, the first in microseconds since 1970."""
+    row, off = divmod(first - _FIRST_WEDNESDAY, WEEK)
+    if off or row < 0 or row + n > len(_WEDNESDAYS):
+        return pd.DatetimeIndex((first + WEEK * np.arange(n)).view("M8[us]"))
+    return _WEDNESDAYS[row : row + n]
 
 
 def as_known(panel: Panel, name: str, periods: pd.DatetimeIndex) -> pd.Series:
@@ -182,15 +213,15 @@ def by_reserve_week(series: pd.Series, spec: SeriesSpec, panel: Panel) -> pd.Ser
     """
     if series.empty:
         return series
-    first = week_end(_days(series.index[:1]))[0].item()
-    weeks = pd.date_range(first, last_week_over(panel.as_of), freq="7D", unit="us")
+    first = int(microseconds(series.index[:1])[0]) // WEEK * WEEK + 6 * _DAY
+    weeks = consecutive_weeks(first, max((last_wednesday(panel.as_of) - first) // WEEK + 1, 0))
     return present(_carried(series, spec, weeks), weeks)
 
 
 def _carried(series: pd.Series, spec: SeriesSpec, periods: pd.DatetimeIndex) -> NDArray[np.float64]:
     """Latest value whose period was released, by the rule of ``spec``, by Thursday 17:00 after each week."""
-    released = _clock(spec.release, spec.frequency, _microseconds(series.index).tobytes())
-    deadline = _microseconds(periods) + 41 * _DAY // 24  # from the start of Wednesday
+    released = _clock(spec.release, spec.frequency, microseconds(series.index).tobytes())
+    deadline = microseconds(periods) + 41 * _DAY // 24  # from the start of Wednesday
     position = np.searchsorted(released, deadline, side="right") - 1
     latest = np.maximum(position, 0)
     age = (deadline - released[latest]) // _DAY
@@ -207,10 +238,13 @@ def _clock(rule: str, frequency: str, periods: bytes) -> NDArray[np.int64]:
 
 def _days(index: pd.Index) -> NDArray[np.datetime64]:
     # Dividing integers is six times faster than casting datetimes.
-    return (_microseconds(index) // _DAY).view("datetime64[D]")
+    return (microseconds(index) // _DAY).view("datetime64[D]")
 
 
-def _microseconds(index: pd.Index) -> NDArray[np.int64]:
+def microseconds(index: pd.Index) -> NDArray[np.int64]:
+    """Labels of a series as microseconds since 1970."""
+    if isinstance(index, pd.DatetimeIndex) and index.unit == "us":
+        return index.asi8  # to_numpy() copies what it wraps
     return index.to_numpy().astype("datetime64[us]", copy=False).view("int64")
 
 
