@@ -522,6 +522,23 @@ def test_macro_figures_are_the_latest_that_were_public() -> None:
         assert find_feature(name).unit.name == unit
 
 
+def test_money_less_currency_is_of_the_month_last_published() -> None:
+    known = panel(
+        "2024-05-09 17:00",
+        m2=months("2024-02-01", [20_900.0, 21_000.0, 99.0]),  # March, out on 23 April; April comes on 28 May
+        currency_average=weeks("2024-05-08", 2280, 2300, 2302, 2304, 2306, 2400, 2400, 2400, 2400, 2400, 2400),
+    )
+    # Reserve weeks that end in March: 6th, 13th, 20th and 27th; the panel's begin on 28 February.
+    assert latest("money_less_currency", known) == ("2024-05-08", pytest.approx(21_000 - 2303))
+    assert find_feature("money_less_currency").unit.name == "usd_bn"
+
+
+def test_securities_change_over_the_week() -> None:
+    known = panel("2024-05-09 17:00", securities_wednesday=weeks("2024-05-08", 7000, 6985))
+    assert latest("securities_change", known) == ("2024-05-08", -15)
+    assert find_feature("securities_change").unit.name == "usd_bn"
+
+
 def test_growth_of_credit_is_at_an_annual_rate() -> None:
     credit = weeks("2024-05-08", *(1000 * 1.01 ** (np.arange(20) / 13)))
     known = panel("2024-05-23 17:00", bank_credit=credit, bank_loans=credit)
@@ -683,6 +700,8 @@ def test_an_unmoved_spread_is_exactly_unmoved(archive: Vintages) -> None:
         ("unemployment", 3, 15),
         ("inflation", -1, 10),
         ("m2_growth", -6, 28),
+        ("money_less_currency", 7000, 20_000),
+        ("securities_change", -160, 500),
         ("private_debt_to_gdp", 130, 175),
         ("srf_peak", 0, 15),
         ("effr_target_distance", 0, 30),

@@ -1,6 +1,7 @@
 """Features by the statement or market they come from. Importing this package registers them all."""
 
 from forecast.features import (
+    assets,
     calendar_effects,
     liabilities,
     macro,
@@ -15,6 +16,7 @@ from forecast.features.feature_set import Design, FeatureSet
 __all__ = [
     "Design",
     "FeatureSet",
+    "assets",
     "calendar_effects",
     "liabilities",
     "macro",

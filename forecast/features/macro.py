@@ -66,5 +66,24 @@ def money_multiplier(panel: Panel) -> pd.Series:
     return _latest(panel, "m2", (panel.series("m2") / panel.series("monetary_base")).dropna())
 
 
+@feature(inputs=["m2", "currency_average"], unit="usd_bn")
+def money_less_currency(panel: Panel) -> pd.Series:
+    """Broad money that is not currency, last published: nearly all of it deposits.
+
+        m2(m) - mean of currency_average over the reserve weeks that end in m,
+        m = last month public by Thursday 17:00 after t
+
+    Seasonally adjusted money less currency that is not; the currency in banks' own vaults, which is no money, is taken
+    off too. It goes on where the series of deposits ends, so its growth can carry theirs.
+
+    Returns
+    -------
+    (T,) usd_bn
+    """
+    money, currency = panel.series("m2"), panel.series("currency_average")
+    by_month = currency.groupby(currency.index.to_numpy().astype("datetime64[M]").astype("datetime64[us]")).mean()
+    return _latest(panel, "m2", (money - by_month).dropna())
+
+
 def _latest(panel: Panel, name: str, series: pd.Series) -> pd.Series:
     return by_reserve_week(series, panel.catalog[name], panel)

@@ -47,6 +47,11 @@ class CurveSample:
         rows = np.isfinite(spread) & np.isfinite(regressors).all(axis=1)
         return pd.DatetimeIndex(self.history.periods[rows]), spread[rows], regressors[rows]
 
+    def ratios(self) -> tuple[pd.DatetimeIndex, Array]:
+        """Weeks from the first complete one on whose ratio is known, (T,), and the ratio there, (T,) percent."""
+        ratio = self.known[RATIO].iloc[: len(self.history.values)].loc[self.complete()[0][0] :].dropna()
+        return pd.DatetimeIndex(ratio.index), ratio.to_numpy(dtype=float)
+
     def paths(
         self, periods: pd.DatetimeIndex, scenario: Scenario | None, n_draws: int, rng: np.random.Generator
     ) -> Array:

@@ -1,0 +1,194 @@
+"""The straight line: the simplest thing that every curve must beat.
+
+    s(t) = a + b x(t) + g' c(t) + r(t),    r(t) = r(t-1) + e(t)    or    r(t) = phi r(t-1) + e(t)
+
+s is the spread over the rate on reserves (bp, week average), x the reserve ratio (percent of bank assets), c calendar effects.
+b is estimated by least squares or given: -1 bp per percentage point is about what scarce periods show, so a forecast
+that beats the line with b = -1 has learnt something about where the curve is steep, and one that beats only the
+random walk has learnt that there is a slope.
+
+The level of spreads moved several times since 2009 for reasons that are not reserves: a forecast that returns to the average
+level of regimes that are over loses to no change at once. By default the residual therefore stays where it is, and the
+spread moves from where it was last seen by b times the change of the ratio.
+
+Estimates are taken as uncertain by a moving-block bootstrap, innovations e are drawn from those of the sample.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal, get_args
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from forecast.answers.ampleness import Ampleness, CurveDraws
+from forecast.features.feature_set import Design
+from forecast.numerics.hac import hac_covariance
+from forecast.numerics.least_squares import LeastSquares, least_squares
+from forecast.predictive import PredictiveDistribution
+from forecast.scenario import Scenario
+
+# Modules of one package import each other relatively, in folders too: the architecture test asks for it.
+from ..residual_rows import require_rows
+from .curve_path import CurveSample, curve_sample, require_moving, residual_dynamics
+from .linear_bootstrap import BLOCK, bootstrapped
+from .reserve_ratio import RATIO
+
+type Array = NDArray[np.float64]
+type Residual = Literal["stays", "returns"]
+
+# Two years less their ragged edge: below that calendar effects have a handful of events each.
+MINIMUM_WEEKS = 100
+# Points of the curve that are told.
+_GRID = 61
+
+
+@dataclass(frozen=True, slots=True)
+class LinearSlope:
+    """A straight line in the reserve ratio.
+
+    Without a scenario the ratio is a random walk with the changes of the past.
+
+    spread   : target, bp over the rate on reserves
+    effects  : calendar effects c(t), 0 or 1
+    slope    : b in bp per percentage point of bank assets where it is given; estimated where it is not
+    residual : "stays", a random walk, or "returns" to zero with the persistence of the sample
+    draws    : bootstrap samples
+    """
+
+    spread: str = "effr_iorb"
+    effects: tuple[str, ...] = ("quarter_end_week", "month_end_week", "tax_week")
+    slope: float | None = None
+    residual: Residual = "stays"
+    draws: int = 1000
+    name: ClassVar[str] = "linear_slope"
+    needs: ClassVar[tuple[str, ...]] = (RATIO,)
+    sampled: ClassVar[bool] = False
+    tells_ampleness: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if self.residual not in get_args(Residual.__value__):
+            raise ValueError(f"residual = {self.residual!r}; use one of {', '.join(get_args(Residual.__value__))}")
+        if self.draws < 1:
+            raise ValueError(f"draws = {self.draws}; give at least 1")
+        if self.slope is not None and not np.isfinite(self.slope):
+            raise ValueError(f"slope = {self.slope}; give bp per percentage point of bank assets, or leave it out")
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The spread."""
+        return (self.spread,)
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The reserve ratio and the calendar."""
+        return (RATIO, *self.effects)
+
+    def fit(self, design: Design, *, rng: np.random.Generator) -> FittedLinearSlope:
+        """Least squares on complete weeks, and bootstrap.
+
+        Raises
+        ------
+        UnitError          : the spread is not in bp or the ratio not in percent
+        ShortHistoryError  : fewer than 100 complete weeks
+        ModelError         : the spread never moved
+        RankDeficientError : the ratio never moved, or a calendar effect never happened; names it
+        """
+        sample = curve_sample(self.name, self.spread, self.features, design)
+        periods, spread, regressors = sample.complete()
+        require_rows(np.array([len(spread)]), (self.spread,), what="complete weeks", needed=MINIMUM_WEEKS)
+        require_moving(self.name, self.spread, spread, periods)
+        given = 0.0 if self.slope is None else self.slope * regressors[:, 0]
+        free = regressors if self.slope is None else regressors[:, 1:]
+        X, names = np.column_stack([np.ones(len(spread)), free]), self.features[self.slope is not None :]
+        estimate = least_squares(X, spread - given, names=["constant", *names])
+        drawn = bootstrapped(X, spread - given, self.draws, rng)
+        if self.slope is not None:
+            drawn = np.insert(drawn, 1, self.slope, axis=1)
+        dynamics = random_walk if self.residual == "stays" else residual_dynamics
+        return FittedLinearSlope(self, sample, estimate, drawn, *dynamics(estimate.residuals, periods))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FittedLinearSlope:
+    """Estimated straight line.
+
+    spec         : options
+    sample       : spread, ratio and calendar effects by week
+    estimate     : least squares of what is free: constant, slope unless it is given, calendar effects
+    coefficients : (S, 2 + E) bootstrap draws: constant (bp), slope (bp per percentage point), calendar effects (bp)
+    phi          : persistence of the residual, one where it stays
+    innovations  : (m,) bp
+    """
+
+    spec: LinearSlope
+    sample: CurveSample
+    estimate: LeastSquares
+    coefficients: Array
+    phi: float
+    innovations: Array
+
+    def slope(self) -> tuple[float, float]:
+        """b and its standard error under autocorrelated errors, bp per percentage point; zero error where b is given."""
+        if self.spec.slope is not None:
+            return self.spec.slope, 0.0
+        covariance = hac_covariance(self.estimate, BLOCK)
+        return float(self.estimate.coefficients[1]), float(np.sqrt(covariance[1, 1]))
+
+    def predict(
+        self, periods: pd.DatetimeIndex, *, scenario: Scenario | None = None, n_draws: int, rng: np.random.Generator
+    ) -> PredictiveDistribution:
+        """Walk along the line from the last published spread.
+
+        Raises
+        ------
+        NeedsScenarioError : the scenario lacks a week, or a calendar effect is not known so far ahead
+        ShortHistoryError  : the sample of the ratio is too short for paths of this length
+        """
+        paths = self.sample.paths(periods, scenario, n_draws, rng)
+        # Path i of a scenario must not always meet the same estimate.
+        drawn = self.coefficients[rng.permutation(np.arange(n_draws) % len(self.coefficients))]
+        shocks = rng.choice(self.innovations, (n_draws, paths.shape[1] - 1))
+        return self.sample.walk(line(paths, drawn), np.full(n_draws, self.phi), shocks, periods)
+
+    def ampleness(self) -> Ampleness:
+        """The same slope at every ratio: no ratio is a threshold."""
+        weeks = len(self.sample.history.periods)
+        ratio = self.sample.known[RATIO].to_numpy(dtype=float)[:weeks]
+        known = np.isfinite(ratio)
+        grid = np.linspace(ratio[known].min(), ratio[known].max(), _GRID)
+        return Ampleness(
+            spread=self.spec.spread,
+            draws_are="bootstrap",
+            weeks=pd.DatetimeIndex(self.sample.history.periods[known]),
+            ratio=ratio[known],
+            slope=np.repeat(self.coefficients[:, 1:2], int(known.sum()), axis=1),
+            thresholds={},
+            prior={},
+            sign_free=self.spec.slope is None,
+            notes=("the slope is given, not estimated",) if self.spec.slope is not None else (),
+            curve=CurveDraws(grid, self.coefficients[:, :1] + self.coefficients[:, 1:2] * grid),
+        )
+
+
+def line(paths: Array, coefficients: Array) -> Array:
+    """a + b' paths, one draw of coefficients a path: (D or 1, W, F), (D, 1 + F) -> (D, W)."""
+    return np.asarray(coefficients[:, :1] + (paths @ coefficients[:, 1:, None])[:, :, 0])
+
+
+def random_walk(residuals: Array, periods: pd.DatetimeIndex) -> tuple[float, Array]:
+    """Persistence one, and changes of residuals from week to week, less their mean.
+
+    Parameters
+    ----------
+    residuals : (n,) bp
+    periods   : (n,) reserve weeks; changes over gaps between them are left out
+
+    Returns
+    -------
+    1, and the (m,) changes in bp
+    """
+    changes = np.diff(residuals)[np.diff(periods.to_numpy()) == np.timedelta64(7, "D")]
+    return 1.0, changes - changes.mean()
