@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 # Lowest layer first; a module may import its own layer and those below it.
 LAYERS = (
-    ("errors", "numerics", "units", "calendar", "home", "tables"),
+    ("errors", "numerics", "units", "calendar", "home", "tables", "lock"),
     ("data",),
     ("balance_sheet",),
     ("features",),

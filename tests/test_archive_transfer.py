@@ -21,8 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from forecast.data import unpacking
-from forecast.data.lock import only_writer
-from forecast.data.store import entries, import_directory, load_vintages
+from forecast.data.store import archive_writer, entries, import_directory, load_vintages
 from forecast.data.transfer import export_archive, import_archive
 from forecast.errors import DataError, ForecastError, UnitError, UsageError, VintageError
 from forecast.tables import write_atomically
@@ -431,8 +430,8 @@ def in_another_process(code: str, *arguments: object) -> subprocess.Popen[str]:
 HOLD = """
 import sys, time
 from pathlib import Path
-from forecast.data.lock import only_writer
-with only_writer(Path(sys.argv[1])):
+from forecast.data.store import archive_writer
+with archive_writer(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
 """
@@ -448,7 +447,7 @@ def holder(archive: Path) -> subprocess.Popen[str]:
 def test_a_second_writer_waits_and_then_says_why(tmp_path: Path) -> None:
     process = holder(tmp_path)
     try:
-        with pytest.raises(DataError, match="another process is importing"), only_writer(tmp_path, patience=0.2):
+        with pytest.raises(DataError, match="another process is importing"), archive_writer(tmp_path, patience=0.2):
             pass
     finally:
         process.kill()
@@ -459,14 +458,14 @@ def test_a_writer_that_is_killed_holds_nothing_up(tmp_path: Path) -> None:
     process = holder(tmp_path)
     os.kill(process.pid, signal.SIGKILL if hasattr(signal, "SIGKILL") else signal.SIGTERM)
     process.communicate()
-    with only_writer(tmp_path, patience=0.2):
+    with archive_writer(tmp_path, patience=0.2):
         pass
 
 
 def test_a_writer_that_fails_holds_nothing_up(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), only_writer(tmp_path):
+    with pytest.raises(RuntimeError), archive_writer(tmp_path):
         raise RuntimeError
-    with only_writer(tmp_path, patience=0.0):
+    with archive_writer(tmp_path, patience=0.0):
         pass
 
 

@@ -336,3 +336,13 @@ def test_the_generator_of_a_cell_is_numpys_of_its_seed_and_words(seed: int) -> N
         expected = np.random.Generator(np.random.PCG64(theirs))
         assert ours.bit_generator.state == expected.bit_generator.state
         assert ours.spawn(2)[1].random() == expected.spawn(2)[1].random()
+
+
+def test_the_code_of_its_members_is_code_of_a_combination(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = ModelEntry("pool", "linear_pool", {"members": ["random_walk", "ar"]})
+    pool = create(entry.name, dict(entry.options))
+    before = entry_digest(entry, pool)
+    true = fingerprints.model_code
+    changed = type(create("ar"))
+    monkeypatch.setattr(fingerprints, "model_code", lambda kind: "edited" if kind is changed else true(kind))
+    assert entry_digest(entry, pool) != before

@@ -17,9 +17,8 @@ import hashlib
 import json
 import math
 import struct
-import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -33,6 +32,7 @@ from forecast.calendar import NEW_YORK
 from forecast.errors import DataError, UsageError
 from forecast.features.feature_set import future_weeks
 from forecast.features.transforms import microseconds
+from forecast.lock import only_writer
 from forecast.tables import write_atomically
 
 type Array = NDArray[np.float64]
@@ -139,31 +139,12 @@ def _weeks(first: int, n: int) -> pd.DatetimeIndex:
     return future_weeks(pd.Timestamp(first) - pd.Timedelta(weeks=1), n)
 
 
-@contextmanager
-def one_writer(folder: Path) -> Iterator[None]:
-    """Hold a run for this process; the system lets go of it when the process ends, however it ends.
+def one_writer(folder: Path) -> AbstractContextManager[None]:
+    """Hold a run for this process.
 
     Raises
     ------
     UsageError : another process is at it
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("a+b") as file:
-        try:
-            _lock(file.fileno())
-        except OSError as error:
-            raise UsageError(
-                f"run {folder.name!r} is being written by another process. Wait for it, or choose another --run-id."
-            ) from error
-        yield
-
-
-def _lock(handle: int) -> None:
-    if sys.platform == "win32":
-        import msvcrt
-
-        msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
-    else:
-        import fcntl
-
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    said = f"run {folder.name!r} is being written by another process. Wait for it, or choose another --run-id."
+    return only_writer(folder, busy=UsageError(said), patience=0.0)

@@ -16,6 +16,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,11 +27,11 @@ import pandas as pd
 
 from forecast.data.arrival import beside_the_archive, key_of, standing, twin, twofold
 from forecast.data.catalog import Catalog, SeriesSpec, catalog
-from forecast.data.lock import only_writer
 from forecast.data.sources.directory import ImportReport, SeriesFile, SetAside, Track, read_directory
 from forecast.data.vintages import Vintages, VintageTable
 from forecast.errors import DataError, UnitError
 from forecast.home import archive_folder
+from forecast.lock import only_writer
 from forecast.tables import write_atomically
 
 if TYPE_CHECKING:
@@ -235,8 +236,19 @@ def import_directory(
     known = known or catalog()
     archive = archive or archive_folder()
     read = read_directory(folder, units=units, known=known, track=track)
-    with only_writer(archive):
+    with archive_writer(archive):
         return _take_in(read, archive, known)
+
+
+def archive_writer(archive: Path, *, patience: float = 60.0) -> AbstractContextManager[None]:
+    """Be the only process that writes into an archive.
+
+    Raises
+    ------
+    DataError : another process did not finish within ``patience`` seconds
+    """
+    said = f"another process is importing into {archive}. Wait until it ends, and import again."
+    return only_writer(archive, busy=DataError(said), patience=patience)
 
 
 def _take_in(read: ImportReport, archive: Path, known: Catalog) -> ImportReport:

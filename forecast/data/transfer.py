@@ -23,9 +23,8 @@ from typing import IO
 
 from forecast.data.audit import evidence
 from forecast.data.catalog import Catalog, catalog
-from forecast.data.lock import only_writer
 from forecast.data.quality import unit_conflicts
-from forecast.data.store import MANIFEST, RAW, Entry, append, entries, lines, stored_tables
+from forecast.data.store import MANIFEST, RAW, Entry, append, archive_writer, entries, lines, stored_tables
 from forecast.data.unpacking import CONTENTS, FORMAT, Contents, unpack
 from forecast.data.vintages import VintageTable
 from forecast.errors import DataError, UnitError, UsageError, VintageError
@@ -143,7 +142,7 @@ def import_archive(file: Path, archive: Path | None = None, *, known: Catalog | 
         if faults:
             said = faults[0].said.replace(f"{staging}{os.sep}", "")
             raise DataError(f"{file.name}: {faults[0].series} as of {faults[0].as_of}: {said}. Nothing was imported.")
-        with only_writer(archive):
+        with archive_writer(archive):
             return _merge(file.name, staging, incoming, archive, known)
 
 

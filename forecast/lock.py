@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from forecast.errors import DataError
+from forecast.errors import ForecastError
 
 if sys.platform == "win32":
     import msvcrt
@@ -24,23 +24,20 @@ else:
 
 
 @contextmanager
-def only_writer(folder: Path, *, patience: float = 60.0) -> Iterator[None]:
+def only_writer(folder: Path, *, busy: ForecastError, patience: float = 60.0) -> Iterator[None]:
     """Be the only process that writes into a folder, which is created if need be.
 
     Parameters
     ----------
+    busy     : raised if another process does not finish in time
     patience : seconds to wait for another writer
-
-    Raises
-    ------
-    DataError : another process did not finish in time
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("ab") as file:
         end = time.monotonic() + patience
         while not _free(file.fileno()):
             if time.monotonic() > end:
-                raise DataError(f"another process is importing into {folder}. Wait until it ends, and import again.")
+                raise busy
             time.sleep(0.05)
         # Closing the file releases the lock.
         yield
