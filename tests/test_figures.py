@@ -15,16 +15,14 @@ from forecast.evaluation.calibration import coverage_by_horizon, pit_histogram
 from forecast.report.figures import (
     FAN,
     Fan,
-    Look,
     coverage_lines,
     fan_chart,
-    inline,
-    looks,
     pit_histograms,
     score_differences,
     shorten,
     weeks_ahead,
 )
+from forecast.report.svg import Look, inline, looks
 
 STYLES = looks(["walk", "a", "b"], "walk")
 

@@ -31,6 +31,43 @@ TOLERANCES = (-0.25, -0.5, -1.0)
 CONFIDENT = 2 / 3
 
 
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """Median and central intervals of some draws, in their unit."""
+
+    median: float
+    low_68: float
+    high_68: float
+    low_95: float
+    high_95: float
+
+
+def interval(draws: Array) -> Interval | None:
+    """Of the draws that are numbers; None where fewer than 20 are."""
+    draws = draws[np.isfinite(draws)]
+    if len(draws) < 20:
+        return None
+    return Interval(*np.quantile(draws, [0.5, 0.16, 0.84, 0.025, 0.975]).tolist())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CurveDraws:
+    """The curve itself, as it stands at the end of the sample.
+
+    ratio  : (G,) percent of bank assets, ascending
+    spread : (S, G) draws of m(x) in bp, at the level of the last week and outside calendar effects
+    """
+
+    ratio: Array
+    spread: Array
+
+    def __post_init__(self) -> None:
+        if self.spread.ndim != 2 or self.spread.shape[1] != len(self.ratio) or np.any(np.diff(self.ratio) <= 0):
+            raise ModelError(
+                f"curve {self.spread.shape} on {len(self.ratio)} ratios: give (S, G) on an ascending grid."
+            )
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Ampleness:
     """What one fitted model says about one spread.
@@ -46,6 +83,7 @@ class Ampleness:
     prior      : the same draws under the prior alone, "slope" (S,) now and each c as text; empty for models without
     sign_free  : whether the slope may be positive
     notes      : what a reader must know: an estimate at the edge of its grid, a series that ends
+    curve      : the curve at other ratios; None for a model that has a slope only
     """
 
     spread: str
@@ -57,6 +95,7 @@ class Ampleness:
     prior: Mapping[str, Array]
     sign_free: bool
     notes: tuple[str, ...] = ()
+    curve: CurveDraws | None = None
 
     def __post_init__(self) -> None:
         if self.slope.ndim != 2 or self.slope.shape[1] != len(self.weeks) or len(self.ratio) != len(self.weeks):
@@ -96,6 +135,12 @@ class Ampleness:
         draws = self.thresholds[c]
         return np.where(np.isfinite(draws) & (draws > 0), draws * bank_assets / 100, np.nan)
 
+    def has_seen(self, c: float) -> bool:
+        """Whether the median x*(c) lies among the ratios of the sample: beyond them the shape speaks, not the data."""
+        draws = self.thresholds[c]
+        inside = draws[np.isfinite(draws) & (draws > 0)]
+        return bool(len(inside) and self.ratio.min() <= np.median(inside) <= self.ratio.max())
+
     def chances(self) -> dict[State, float]:
         """Probability of each state: the slope now against the first and the last tolerance."""
         flat, steep = 1 - self.slope_below(TOLERANCES[0]), self.slope_below(TOLERANCES[-1])
@@ -105,6 +150,13 @@ class Ampleness:
         """The state that has at least two chances in three; "cannot tell" where none has."""
         state, chance = max(self.chances().items(), key=lambda item: item[1])
         return state if chance >= CONFIDENT else "cannot tell"
+
+
+def state_of(slope: float) -> State:
+    """The state at a known slope, bp per percentage point of bank assets."""
+    if slope >= TOLERANCES[0]:
+        return "abundant"
+    return "scarce" if slope < TOLERANCES[-1] else "ample"
 
 
 @runtime_checkable

@@ -57,8 +57,8 @@ def plan_digest(plan: BacktestPlan) -> str:
 def entry_digest(entry: ModelEntry, model: Model) -> str:
     """A model: its name, options and code. The label is only what tables call it."""
     # A combination is also what its members are.
-    code = [model_code(type(each)) for each in (model, *getattr(model, "models", ()))]
-    return digest(entry.name, dict(entry.options), *code)
+    members: tuple[Model, ...] = getattr(model, "models", ())
+    return digest(entry.name, dict(entry.options), *(model_code(type(each)) for each in (model, *members)))
 
 
 def cell_key(*parts: str, origin: pd.Timestamp) -> str:

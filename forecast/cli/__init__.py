@@ -10,10 +10,11 @@ import click
 # Command -> one line for --help. The texts stand here so that --help imports no command.
 # Each command is the function ``command`` of the module with its name.
 _COMMANDS = {
+    "ampleness": "Where reserves stand: abundant, ample, scarce, or cannot tell.",
     "backtest": "Replay history and score every model of a plan.",
     "report": "Write a run's HTML report again.",
     "response": "Response of a yield or spread to a balance-sheet shock.",
-    "data": "Import series and see what the archive holds.",
+    "data": "Import series, see and check what the archive holds, export it.",
     "models": "List the registered models and analyses.",
     "features": "List the features: unit, inputs, description.",
     "doctor": "Check this installation and say what is missing.",

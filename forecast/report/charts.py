@@ -16,12 +16,12 @@ from forecast.registry import create
 from forecast.report.figures import (
     FAN,
     Fan,
-    Look,
     coverage_lines,
     fan_chart,
     pit_histograms,
     score_differences,
 )
+from forecast.report.svg import Look
 from forecast.report.tables import groups, number, unit_label
 
 _EVEN = (1 / 6, 1 / 2, 5 / 6)  # where among the origins the evenly spread fans stand

@@ -1,17 +1,8 @@
-"""Figures as inline SVG: arrays in, a string of SVG out.
-
-Figures are drawn without pyplot, so nothing global changes hands and nothing stays open.
-Colours leave as CSS variables: one drawing serves light, dark and paper. Identifiers are
-hashed with the figure's own name, so that several figures in one page never share one,
-and the same arrays always give the same bytes.
-"""
+"""Figures of a backtest: arrays in, a string of SVG out."""
 
 from __future__ import annotations
 
-import io
-import re
-import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,87 +10,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from forecast.report.svg import BAND, GRID, INK, MUTED, SHADE, Look, drawn
+
 type Array = NDArray[np.float64]
 
 # Nominal central intervals of a fan, widest first, and how dense each is drawn.
 FAN = ((0.025, 0.975, 0.16), (0.1, 0.9, 0.22), (0.25, 0.75, 0.34))
-
-_HUES = 7  # distinct to colour-blind readers; after that the same hues return dashed
-_DASHES = ("", "5 2", "1.5 1.5", "6 1.5 1.5 1.5")
-_WIDTH = 10.4  # inches; the page shows it as wide as the text
-_MARGINS = (0.72, 0.08, 0.24, 0.4)  # left, right, top, bottom, inches
 
 # Where date axes count from, and in what.
 _EPOCH, _DAY = pd.Timestamp("1970-01-01"), pd.Timedelta("1D")
 
 # Heights in a PIT histogram's unit box: of a bar as high as expected, and where taller ones are cut.
 _EXPECTED, _TALLEST = 0.4, 1.1
-
-# Colours are drawn as these marks and become CSS variables.
-_INK, _MUTED, _GRID, _SHADE, _BAND = "#010101", "#020202", "#030303", "#040404", "#050505"
-_BENCHMARK = "#060606"
-_VARIABLES = {_INK: "ink", _MUTED: "muted", _GRID: "grid", _SHADE: "shade", _BAND: "band", _BENCHMARK: "benchmark"} | {
-    f"#0a0a{k:02x}": f"hue-{k}" for k in range(_HUES)
-}
-
-_STYLE: dict[str, Any] = {
-    "svg.fonttype": "none",
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],
-    "font.size": 7.5,
-    "axes.titlesize": 7.5,
-    "axes.labelsize": 7.5,
-    "axes.edgecolor": _MUTED,
-    "axes.labelcolor": _INK,
-    "axes.titlecolor": _INK,
-    "axes.linewidth": 0.5,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "axes.formatter.useoffset": False,
-    "axes.formatter.use_mathtext": False,
-    "text.color": _INK,
-    "text.parse_math": False,
-    "xtick.color": _MUTED,
-    "ytick.color": _MUTED,
-    "xtick.labelsize": 7,
-    "ytick.labelsize": 7,
-    "xtick.labelcolor": _INK,
-    "ytick.labelcolor": _INK,
-    # A grid says what tick marks say, in a third of the bytes.
-    "axes.grid": True,
-    "grid.color": _GRID,
-    "grid.linewidth": 0.5,
-    "xtick.major.size": 0,
-    "ytick.major.size": 0,
-    "lines.linewidth": 1.1,
-    "figure.facecolor": "none",
-    "axes.facecolor": "none",
-    "axes.unicode_minus": True,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """How a model is drawn, the same in every figure.
-
-    variable : CSS variable of the colour
-    mark     : the colour as drawn
-    dashes   : SVG dash array; empty is a solid line
-    """
-
-    variable: str
-    mark: str
-    dashes: str = ""
-
-
-def looks(labels: Sequence[str], benchmark: str) -> dict[str, Look]:
-    """A look for every model: first the benchmark, in grey, then the others in their order."""
-    others = [label for label in labels if label != benchmark]
-    return {benchmark: Look("benchmark", _BENCHMARK)} | {
-        label: Look(f"hue-{k % _HUES}", f"#0a0a{k % _HUES:02x}", _DASHES[k // _HUES % len(_DASHES)])
-        for k, label in enumerate(others)
-    }
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -144,18 +66,18 @@ def fan_chart(
         for axes in grid[-1]:
             axes.set_xlabel("weeks from the origin")
 
-    return _svg(draw, height=0.64 + 1.4 * len(rows), name=name)
+    return drawn(draw, height=0.64 + 1.4 * len(rows), name=name)
 
 
 def _fan(axes: Any, fan: Fan | None, look: Look) -> None:
-    axes.axvline(0, color=_GRID, linewidth=0.8)
+    axes.axvline(0, color=GRID, linewidth=0.8)
     if fan is None:
-        axes.text(0.5, 0.5, "no forecast", transform=axes.transAxes, ha="center", va="center", color=_MUTED)
+        axes.text(0.5, 0.5, "no forecast", transform=axes.transAxes, ha="center", va="center", color=MUTED)
         return
     for (lower, upper), (*_, alpha) in zip(fan.bands, FAN, strict=True):
         axes.fill_between(fan.weeks, lower, upper, color=look.mark, alpha=alpha, linewidth=0)
     axes.plot(fan.weeks, fan.median, color=look.mark, linewidth=1.2)
-    axes.plot(np.r_[fan.past_weeks, fan.weeks], np.r_[fan.past, fan.outcome], color=_INK, linewidth=0.9)
+    axes.plot(np.r_[fan.past_weeks, fan.weeks], np.r_[fan.past, fan.outcome], color=INK, linewidth=0.9)
     axes.locator_params(axis="y", nbins=5)
     axes.locator_params(axis="x", nbins=6, integer=True)
 
@@ -185,7 +107,7 @@ def pit_histograms(histograms: Mapping[tuple[str, int], pd.DataFrame], styles: M
         axes.set_xlim(-0.6, 1.15 * max(len(horizons), 3))
         axes.set_ylim(-1.25 * len(models) + 0.15, 0.6)
 
-    return _svg(draw, height=0.2 + 0.56 * len(models), name=name, margins=(0, 0, 0, 0))
+    return drawn(draw, height=0.2 + 0.56 * len(models), name=name, margins=(0, 0, 0, 0))
 
 
 def _histogram(axes: Any, table: pd.DataFrame, look: Look, corner: tuple[float, float]) -> None:
@@ -196,12 +118,12 @@ def _histogram(axes: Any, table: pd.DataFrame, look: Look, corner: tuple[float, 
     scale = _EXPECTED / expected
     x, floor = corner[0], corner[1] - 1
     lower, upper = table["lower"].iloc[0] * scale, table["upper"].iloc[0] * scale
-    axes.fill_between([x, x + 1], floor + lower, floor + min(upper, _TALLEST), color=_BAND, linewidth=0)
+    axes.fill_between([x, x + 1], floor + lower, floor + min(upper, _TALLEST), color=BAND, linewidth=0)
     edges = np.r_[table["left"], table["right"].iloc[-1]] + x
     heights = np.minimum(table["count"].to_numpy() * scale, _TALLEST)
     axes.stairs(floor + heights, edges, baseline=floor, fill=True, color=look.mark, alpha=0.55, linewidth=0)
-    axes.plot([x, x + 1], [floor + _EXPECTED] * 2, color=_INK, linewidth=0.6)
-    axes.plot([x, x + 1], [floor] * 2, color=_MUTED, linewidth=0.5)
+    axes.plot([x, x + 1], [floor + _EXPECTED] * 2, color=INK, linewidth=0.6)
+    axes.plot([x, x + 1], [floor] * 2, color=MUTED, linewidth=0.5)
 
 
 def coverage_lines(table: pd.DataFrame, styles: Mapping[str, Look], *, name: str) -> str:
@@ -221,8 +143,8 @@ def coverage_lines(table: pd.DataFrame, styles: Mapping[str, Look], *, name: str
         for axes, nominal in zip(grid, nominals, strict=True):
             panel = table[table["nominal"] == nominal]
             band = panel.loc[panel.groupby("horizon")["n"].idxmax()].sort_values("horizon")
-            axes.fill_between(band["horizon"], 100 * band["lower"], 100 * band["upper"], color=_BAND, linewidth=0)
-            axes.axhline(100 * nominal, color=_MUTED, linewidth=0.8)
+            axes.fill_between(band["horizon"], 100 * band["lower"], 100 * band["upper"], color=BAND, linewidth=0)
+            axes.axhline(100 * nominal, color=MUTED, linewidth=0.8)
             for model, rows in panel.groupby("model", sort=False):
                 _line(axes, rows["horizon"], 100 * rows["covered"], styles[str(model)], marker="o", markersize=2.2)
             axes.set_title(f"{100 * nominal:.0f} % intervals")
@@ -234,7 +156,7 @@ def coverage_lines(table: pd.DataFrame, styles: Mapping[str, Look], *, name: str
         lowest = 100 * min(table["covered"].min(), table["lower"].min())
         grid[0].set_ylim(max(10 * np.floor(lowest / 10) - 5, -2), 102)
 
-    return _svg(draw, height=2.4, name=name)
+    return drawn(draw, height=2.4, name=name)
 
 
 def score_differences(
@@ -262,13 +184,13 @@ def score_differences(
             for model, line in lines.items():
                 thin = line.iloc[_thinned(len(line))]
                 _line(axes, thin.index.to_numpy(), thin.to_numpy(), styles[model])
-            axes.axhline(0, color=_INK, linewidth=0.7)
+            axes.axhline(0, color=INK, linewidth=0.7)
             axes.set_ylim(*_limits(list(lines.values())))
             axes.set_ylabel(f"{weeks_ahead(horizon)}\n{unit}")
             axes.locator_params(axis="y", nbins=5)
         _shade(column, regimes)
 
-    return _svg(draw, height=0.7 + 1.4 * len(panels), name=name, margins=(0.72, 0.08, 0.44, 0.26))
+    return drawn(draw, height=0.7 + 1.4 * len(panels), name=name, margins=(0.72, 0.08, 0.44, 0.26))
 
 
 def _shade(column: Sequence[Any], regimes: Sequence[tuple[str, pd.Timestamp, pd.Timestamp]]) -> None:
@@ -280,7 +202,7 @@ def _shade(column: Sequence[Any], regimes: Sequence[tuple[str, pd.Timestamp, pd.
         if right <= left:
             continue
         for axes in column:
-            axes.axvspan(left, right, color=_SHADE if number % 2 else _BAND, linewidth=0, zorder=0)
+            axes.axvspan(left, right, color=SHADE if number % 2 else BAND, linewidth=0, zorder=0)
         where = ((left + right) / 2 - first) / width
         column[0].annotate(
             shorten(label, 24),
@@ -288,7 +210,7 @@ def _shade(column: Sequence[Any], regimes: Sequence[tuple[str, pd.Timestamp, pd.
             xycoords="axes fraction",
             ha="center",
             fontsize=7,
-            color=_MUTED,
+            color=MUTED,
         )
     column[0].set_xlim(first, last)
 
@@ -322,60 +244,3 @@ def shorten(text: str, longest: int) -> str:
     """One printable line of at most ``longest`` characters."""
     line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
     return line if len(line) <= longest else line[: longest - 1].rstrip() + "…"
-
-
-# --------------------------------------------------------------------------- SVG
-
-
-def _svg(draw: Callable[[Any], None], *, height: float, name: str, margins: tuple[float, ...] = _MARGINS) -> str:
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
-    style: dict[Any, Any] = {**_STYLE, "svg.hashsalt": name}
-    with mpl.rc_context(style), warnings.catch_warnings():
-        # The reader's fonts draw the text, not ours: a sign that ours lack is no problem.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        # Fixed margins, in inches: measuring every text twice to find them would take half of all the time.
-        figure = Figure(figsize=(_WIDTH, height))
-        left, right, top, bottom = margins
-        edges = {"left": left / _WIDTH, "right": 1 - right / _WIDTH, "top": 1 - top / height, "bottom": bottom / height}
-        figure.subplots_adjust(**edges, wspace=0.24, hspace=0.16)
-        draw(figure)
-        target = io.StringIO()
-        figure.savefig(target, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
-    return inline(target.getvalue())
-
-
-_NAMED = re.compile(r'<(\w+) id="([^"]*)"')
-_REFERENCE = re.compile(r'(?:href="|url\()#([^")]+)')
-_FONT = re.compile(r"; font-family: 'DejaVu Sans', sans-serif")
-_PATH = re.compile(r' d="([^"<>]*)"')
-_NUMBER = re.compile(r"-?\d+\.\d{2,}")
-_COLOUR = re.compile(r"(fill|stroke|stop-color): (#[0-9a-f]{6})")
-_SIZE = re.compile(r'<svg [^>]*viewBox="([^"]*)"[^>]*>')
-
-
-def inline(svg: str) -> str:
-    """A stand-alone SVG document as an element of a page.
-
-    Leaves out what a page does not need (prologue, metadata, style sheet, fixed size, unused names),
-    rounds coordinates to a tenth of a point and turns marked colours into CSS variables.
-    """
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>|<style [^>]*>.*?</style>|<!--.*?-->", "", svg, flags=re.DOTALL)
-    svg = _SIZE.sub(r'<svg viewBox="\1" aria-hidden="true">', svg, count=1)
-    needed = set(_REFERENCE.findall(svg))
-    svg = _NAMED.sub(lambda tag: tag[0] if tag[2] in needed else f"<{tag[1]}", svg)
-    svg = _FONT.sub("", svg)
-    svg = _PATH.sub(lambda path: f' d="{_NUMBER.sub(_rounded, path[1])}"', svg)
-    svg = _COLOUR.sub(_variable, svg)
-    return re.sub(r"\s*\n\s*", "\n", svg)
-
-
-def _rounded(number: re.Match[str]) -> str:
-    return f"{float(number[0]):.1f}".removesuffix(".0")
-
-
-def _variable(colour: re.Match[str]) -> str:
-    variable = _VARIABLES.get(colour[2])
-    return f"{colour[1]}: var(--{variable})" if variable else colour[0]

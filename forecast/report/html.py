@@ -1,7 +1,7 @@
 """A run as one self-contained HTML file: no script, no network, readable on screen, on paper and in the dark.
 
 Everything a plan, a model or a provider may have named is text: Jinja2 escapes it, and the
-only markup let through is what :mod:`forecast.report.figures` drew. A content security policy
+only markup let through is what :mod:`forecast.report.svg` drew. A content security policy
 forbids scripts and requests in case something were overlooked.
 """
 
@@ -21,9 +21,10 @@ from forecast.evaluation.calibration import calibration_tests
 from forecast.evaluation.leaders import Regime
 from forecast.features.feature_set import find_feature
 from forecast.report import charts, provenance
-from forecast.report.figures import Look, looks
 from forecast.report.findings import Finding, exact_zeros, findings, overall
 from forecast.report.leader_tables import calibration_table, confidence_table, thin_cases, threshold_table
+from forecast.report.page import page
+from forecast.report.svg import Look, looks
 from forecast.report.tables import (
     Table,
     comparison_details,
@@ -55,16 +56,7 @@ def write_report(result: BacktestResult, path: Path) -> Path:
 
 def render(result: BacktestResult) -> str:
     """The report as HTML. The same result gives the same text."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("forecast.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("report.html.j2").render(_context(result))
+    return page("report.html.j2", _context(result))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
