@@ -23,6 +23,14 @@ from forecast.units import UNITS
 
 TARGETS = {"effr_iorb": "bp", "sofr_iorb": "bp", "reserve_ratio": "percent"}
 AHEAD = 26
+# Features that are positive, in their unit: a logarithm, or a share of them, must exist.
+LEVELS = {
+    "reserves_level": 2500.0,
+    "reserves_to_deposits": 15.0,
+    "money_less_currency": 15_000.0,
+    "on_rrp_take_up": 200.0,
+    "tga_level": 400.0,
+}
 OPTIONS: dict[str, dict[str, Any]] = {"direct_regression": {"steps": (1, 2, 6, 13)}}
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "arx_with_needs": ("arx", {"lags": 2, "features": ("reserve_ratio", "quarter_end_week")}),
@@ -63,7 +71,8 @@ def feature_values(
     if isinstance(item, CalendarEffect):
         return item(periods).to_numpy(dtype=float)
     known = len(periods) - AHEAD
-    values = columns.get(name, np.cumsum(rng.normal(size=known)))
+    steps = np.cumsum(rng.normal(size=known))
+    values = columns.get(name, LEVELS[name] * np.exp(0.005 * steps) if name in LEVELS else steps)
     return np.concatenate([values, np.full(AHEAD, np.nan)])
 
 
@@ -75,7 +84,13 @@ def trial_of(label: str) -> Trial:
 
 
 # Estimated by simulation: each fit takes seconds to minutes.
-SIMULATED = {"satiation_curve"}
+SIMULATED = {
+    "satiation_curve",
+    "time_varying_regression",
+    "time_varying_var",
+    "online_regression",
+    "online_var",
+}
 
 
 def asked() -> list[Any]:
