@@ -3,7 +3,8 @@
 Defined before anything was run: a signal is four consecutive weeks in which P(slope now < -0.5 bp per percentage point
 of bank assets) is above one half. One that begins before 2018 is a false alarm: published estimates call the curve flat
 from 2012 to 2017. The first signal is the first that begins in 2018 or later; it is dated by its fourth week, when it
-could be read. Priors, dated steps and data releases are those of the origin.
+could be read. Priors, dated steps and data releases are those of the origin. A model that is slow to fit is asked every
+few weeks and stands by its last answer in between.
 
     forecast data import DIR
     python benchmarks/real_time_signals.py --workers 4 --out signals.csv
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,31 +36,25 @@ STEEP, LIKELY, RUN = -0.5, 0.5, 4  # bp per percentage point, probability, weeks
 ALARM_BEFORE = pd.Timestamp("2018-01-01")
 ASKED_ON = ("2018-06-27", "2019-03-27", "2019-09-11")
 
-# Label -> registered model, options, every how many weeks. Three centres of the prior of the kink, 4 pp apart.
+CENTRES = (8.0, 12.0, 16.0)  # of the prior of the kink, percent of bank assets
+CONSTANT = {"kink": "constant", "volatility": "constant"}
+# Label -> registered model, options, every how many weeks.
 MODELS: Mapping[str, tuple[str, Mapping[str, Any], int]] = {
-    **{
-        f"satiation curve, kink prior centred on {centre:g}": (
-            "satiation_curve",
-            {"kink_mean": centre},
-            1,
-        )
-        for centre in (8.0, 12.0, 16.0)
-    },
+    **{f"satiation, prior {k:g}": ("satiation_curve", {"kink_mean": k}, 4 if k == 12 else 8) for k in CENTRES},
+    **{f"satiation, constant kink, prior {k:g}": ("satiation_curve", CONSTANT | {"kink_mean": k}, 2) for k in CENTRES},
     "kinked curve": ("kinked_curve", {}, 1),
     "logistic curve": ("curve_family", {}, 1),
     "log curve": ("log_curve", {}, 1),
     "straight line": ("linear_slope", {}, 1),
     "drifting slope": ("drifting_slope", {}, 1),
-    "time-varying regression": ("time_varying_regression", {}, 1),
-    "time-varying VAR": ("time_varying_var", {}, 1),
+    "time-varying regression": ("time_varying_regression", {}, 4),
+    "time-varying VAR": ("time_varying_var", {}, 4),
 }
 
 
 def design_at(vintages: Vintages, model: Any, origin: pd.Timestamp) -> Design:
     """What the model could see, from the first row of the window on."""
     full = FeatureSet(model.targets, model.features).build(vintages.as_of(origin))
-    from dataclasses import replace
-
     return replace(full, targets=full.targets.loc[WINDOW:], features=full.features.loc[WINDOW:])
 
 
@@ -88,6 +84,12 @@ def chances(vintages: Vintages, labels: list[str], workers: int) -> pd.DataFrame
     return pd.DataFrame(rows, columns=["model", "origin", "chance", "reason"])
 
 
+def standing(rows: pd.DataFrame, every: int) -> pd.Series:
+    """Answers by week; one that is asked every few weeks stands until the next."""
+    weeks = pd.date_range(rows["origin"].min(), pd.Timestamp(LAST) + pd.Timedelta(hours=17), freq="7D")
+    return rows.set_index("origin")["chance"].reindex(weeks, method="ffill", limit=every - 1 or None)
+
+
 def signals(chance: pd.Series, run: int = RUN) -> list[pd.Timestamp]:
     """Weeks that complete a run of ``run`` consecutive origins above one half, one a run."""
     above = (chance > LIKELY).to_numpy()
@@ -107,17 +109,17 @@ def said_on(chance: pd.Series, day: str) -> str:
 
 def table(found: pd.DataFrame) -> str:
     """Markdown: one line a model."""
-    head = "| model | first signal | false alarms 2014-17 | " + " | ".join(ASKED_ON) + " | weeks | failed |"
+    head = "| model | first signal | false alarms 2014-17 | " + " | ".join(ASKED_ON) + " | asked | failed |"
     lines = [head, "|---|---|---:|" + "---:|" * (len(ASKED_ON) + 2)]
     for label, rows in found.groupby("model", sort=False):
-        series = rows.set_index("origin")["chance"]
+        series = standing(rows, MODELS[str(label)][2])
         dates = signals(series)
         early = [date for date in dates if date < ALARM_BEFORE]
         first = next((f"{date:%Y-%m-%d}" for date in dates if date >= ALARM_BEFORE), "none")
         if early and (series[(series.index >= early[-1]) & (series.index < ALARM_BEFORE)] > LIKELY).all():
             first = f"standing since {early[-1]:%Y-%m-%d}"
         cells = [str(label), first, str(len(early)), *(said_on(series, day) for day in ASKED_ON)]
-        lines.append(f"| {' | '.join(cells)} | {len(series)} | {int(series.isna().sum())} |")
+        lines.append(f"| {' | '.join(cells)} | {len(rows)} | {int(rows['chance'].isna().sum())} |")
     return "\n".join(lines)
 
 
