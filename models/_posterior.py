@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import pymc as pm
     import xarray as xr
 
-type Data = Mapping[str, NDArray[np.float64]]
+type Data = Mapping[str, NDArray[Any]]
 
 # Threads that run chains side by side. Draws do not depend on it; harness workers share four cores.
 _THREADS = 2
@@ -72,6 +72,8 @@ class Gate:
                 *_outside(az.ess(draws, method="bulk"), "bulk ESS", at_least=self.min_ess),
                 *_outside(az.ess(draws, method="tail"), "tail ESS", at_least=self.min_ess),
             ]
+        if "sample_stats" not in posterior.children:  # a Gibbs sampler has no trajectories
+            return found
         statistics = posterior["sample_stats"].to_dataset()
         divergent = int(statistics["diverging"].sum())
         if divergent > self.max_divergences:
@@ -155,7 +157,7 @@ class Sampler:
         ------
         DiagnosticsError : names each parameter, its value, the threshold, and what to do
         """
-        longer = replace(self, tune=2 * self.tune, draws=2 * self.draws, target_accept=max(self.target_accept, 0.995))
+        longer = replace(self, tune=2 * self.tune, draws=2 * self.draws, target_accept=max(self.target_accept, 0.98))
         failures: list[str] = []
         for run in (self, longer):
             tree = _run(program, run, seed)
