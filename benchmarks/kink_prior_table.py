@@ -23,7 +23,8 @@ from forecast.data.store import load_vintages
 from forecast.errors import DiagnosticsError
 from forecast.features.feature_set import Design, FeatureSet
 from models._posterior import flat
-from models.reserve_demand.satiation_curve import FittedSatiationCurve, SatiationCurve
+from models.reserve_demand.fitted_satiation import FittedSatiationCurve
+from models.reserve_demand.satiation_curve import SatiationCurve
 
 SAMPLES = {
     "2009-14": ("2009-01-01", "2014-12-31"),
@@ -47,7 +48,7 @@ class Row:
     moved: float
 
     def __str__(self) -> str:
-        kink, beta = self.fitted.kink(), flat(self.fitted.posterior, "beta")
+        kink, beta = self.fitted.kink(), flat(self.fitted.posterior, "beta")[:, 0]
         flat_prior = self.spec.kink_prior == "flat"
         low, high = self.spec.kink_low, self.spec.kink_high
         prior_sd = (high - low) / 12**0.5 if flat_prior else self.spec.kink_sd
@@ -111,7 +112,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     spec = SatiationCurve(
-        spread=arguments.spread, steps=arguments.steps, phi_max=arguments.phi_max, tune=1000, draws=1000
+        spreads=(arguments.spread,),
+        kink="constant",
+        volatility="constant",
+        steps=arguments.steps,
+        phi_max=arguments.phi_max,
+        tune=1000,
+        draws=1000,
     )
     design = FeatureSet(spec.targets, spec.features).build(load_vintages().final())
     print(HEADER)

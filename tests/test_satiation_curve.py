@@ -22,23 +22,18 @@ from forecast.features.feature_set import Design, future_weeks  # noqa: E402
 from forecast.scenario import Scenario  # noqa: E402
 from forecast.units import UNITS  # noqa: E402
 from models._posterior import flat  # noqa: E402
-from models.ragged_edge import target_history  # noqa: E402
+from models.reserve_demand.curve_path import residual_paths  # noqa: E402
 from models.reserve_demand.dated_steps import DATED_STEPS, STEP_NAMES, step_columns  # noqa: E402
+from models.reserve_demand.fitted_satiation import FittedSatiationCurve  # noqa: E402
 from models.reserve_demand.reserve_ratio import ratio_paths  # noqa: E402
 from models.reserve_demand.rounding import log_interval_probability  # noqa: E402
-from models.reserve_demand.satiation_curve import (  # noqa: E402
-    SMALLEST_SCALE,
-    FittedSatiationCurve,
-    SatiationCurve,
-    adjacent_weeks,
-    curve,
-    curve_slope,
-    residual_paths,
-)
+from models.reserve_demand.satiation_curve import SatiationCurve  # noqa: E402
+from models.reserve_demand.satiation_density import SMALLEST_SCALE  # noqa: E402
+from models.reserve_demand.satiation_shape import curve, curve_slope  # noqa: E402
 
 AHEAD = 8
 EFFECT = "quarter_end_week"
-SPEC = SatiationCurve(effects=(EFFECT,), steps=False)
+SPEC = SatiationCurve(spreads=("effr_iorb",), kink="constant", volatility="constant", effects=(EFFECT,), steps=False)
 
 
 def design(spread: np.ndarray, ratio: np.ndarray, *, late_ratio: int = 2, ahead: int = AHEAD) -> Design:
@@ -61,37 +56,6 @@ def simulated() -> Design:
     ratio = 12 + 4 * np.sin(np.arange(160) / 25) + 0.1 * rng.standard_normal(160)
     spread = -7 + curve(ratio, *map(np.array, (12.0, 2.0, 0.5))) + 0.4 * rng.standard_normal(160)
     return design(np.round(spread), ratio)
-
-
-# --------------------------------------------------------------------------- the curve
-
-
-def test_the_curve_tends_to_a_hinge_as_tau_vanishes() -> None:
-    x = np.linspace(6, 18, 49)
-    hinge = 2.0 * np.maximum(12 - x, 0)
-    np.testing.assert_allclose(curve(x, *map(np.array, (12.0, 2.0, 1e-6))), hinge, atol=2e-6)
-
-
-def test_the_curve_at_the_kink_is_beta_tau_log_two() -> None:
-    assert float(curve(np.array(12.0), *map(np.array, (12.0, 2.5, 0.6)))) == pytest.approx(2.5 * 0.6 * np.log(2))
-
-
-def test_the_curve_vanishes_in_abundance_and_is_linear_in_scarcity() -> None:
-    parameters = tuple(map(np.array, (12.0, 2.0, 0.5)))
-    assert float(curve(np.array(40.0), *parameters)) < 1e-20
-    scarce = curve(np.array([1.0, 2.0]), *parameters)
-    assert scarce[0] - scarce[1] == pytest.approx(2.0, rel=1e-8)
-
-
-def test_the_slope_is_the_derivative_of_the_curve() -> None:
-    x, step = np.linspace(7, 17, 41), 1e-5
-    parameters = tuple(map(np.array, (12.0, 2.0, 0.7)))
-    numeric = (curve(x + step, *parameters) - curve(x - step, *parameters)) / (2 * step)
-    np.testing.assert_allclose(curve_slope(x, *parameters), numeric, rtol=1e-6, atol=1e-9)
-
-
-def test_half_of_the_slope_is_reached_at_the_kink() -> None:
-    assert float(curve_slope(12.0, *map(np.array, (12.0, 2.0, 0.7)))) == pytest.approx(-1.0)
 
 
 # --------------------------------------------------------------------------- likelihood of rounding
@@ -150,91 +114,25 @@ def test_a_spread_that_stands_still_has_a_bounded_likelihood(interval: Any) -> N
     assert interval(flat_stretch, 0.2)[0].sum() < 0
 
 
-# --------------------------------------------------------------------------- model and priors
-
-POINT = {"beta": 1.7, "tau": 0.4, "kink": 11.2, "level": -3.0, "sigma_above_floor": 0.9, "phi": 0.5}
-
-
-def by_hand(spec: SatiationCurve, design: Design) -> tuple[float, float]:
-    """Log prior and log likelihood at POINT, from scipy."""
-    p = POINT
-    y, x = design.targets["effr_iorb"].to_numpy(), design.features["reserve_ratio"].to_numpy()[: len(design.targets)]
-    c, gamma = design.features[EFFECT].to_numpy()[: len(y)], 0.8
-    n = int(np.isfinite(x).sum())
-    at_mean = p["beta"] * p["tau"] * np.log1p(np.exp((p["kink"] - x[1:n].mean()) / p["tau"]))
-    kink = (
-        stats.norm.logpdf(p["kink"], spec.kink_mean, spec.kink_sd)
-        if spec.kink_prior == "normal"
-        else -np.log(spec.kink_high - spec.kink_low)
-    )
-    prior = (
-        stats.halfnorm.logpdf(p["beta"], scale=2.0)
-        + stats.lognorm.logpdf(p["tau"], 0.5, scale=0.5)
-        + kink
-        + stats.norm.logpdf(p["level"] - at_mean, 0, 20)  # alpha
-        + stats.norm.logpdf(gamma, 0, 3)
-        + stats.halfnorm.logpdf(p["sigma_above_floor"], scale=3.0)
-    )
-    mean = p["level"] - at_mean + p["beta"] * p["tau"] * np.log1p(np.exp((p["kink"] - x) / p["tau"])) + gamma * c
-    if spec.steps:
-        weeks = pd.DatetimeIndex(design.targets.index)
-        prior += len(STEP_NAMES) * stats.norm.logpdf(0.6, 0, 5)
-        mean = mean + 0.6 * step_columns(weeks, weeks[0], weeks[-1]).sum(axis=1)
-    deviation = (y - mean)[1:n]
-    if spec.errors == "autoregressive":
-        bounds = (np.array([-1, 1]) * spec.phi_max - 0.6) / 0.2
-        prior += stats.truncnorm.logpdf(p["phi"], *bounds, loc=0.6, scale=0.2)
-        deviation = deviation - p["phi"] * (y - mean)[: n - 1]
-    scale = SMALLEST_SCALE + p["sigma_above_floor"]
-    middle = np.abs(deviation)
-    inside = stats.t.sf((middle - 0.5) / scale, 4) - stats.t.sf((middle + 0.5) / scale, 4)
-    return float(prior), float(np.log(inside).sum())
+# --------------------------------------------------------------------------- bad input
 
 
 @pytest.mark.parametrize(
     "options",
     [
-        {},
-        {"errors": "independent"},
-        {"kink_mean": 16.0, "kink_sd": 2.0},
-        {"kink_prior": "flat"},
-        {"phi_max": 0.8},
-        {"steps": True},
+        {"errors": "random_walk"},
+        {"kink_prior": "uniform"},
+        {"kink": "wandering"},
+        {"bends": "common"},
+        {"volatility": "garch"},
+        {"phi_max": 1.0},
+        {"kink_sd": 0.0},
+        {"kink_low": 21.0},
+        {"knot_weeks": 0},
+        {"volatility_weeks": 0},
+        {"spreads": ()},
+        {"spreads": ("effr_iorb", "effr_iorb")},
     ],
-)
-def test_prior_and_likelihood_are_those_documented(simulated: Design, options: dict[str, Any]) -> None:
-    spec = replace(SPEC, **options)
-    model = spec.build(simulated)
-    point = {"gamma": np.array([0.8]), "shift": np.full(len(STEP_NAMES), 0.6)} | POINT
-    values = {
-        model.rvs_to_values[rv].name: model.rvs_to_transforms[rv]
-        .forward(point[rv.name], *rv.owner.inputs)
-        .eval(mode="FAST_COMPILE")
-        if model.rvs_to_transforms[rv] is not None
-        else np.asarray(point[rv.name])
-        for rv in model.free_RVs
-    }
-    density = model.compile_fn(model.logp(jacobian=False, sum=True), mode="FAST_COMPILE")
-    assert float(density(values)) == pytest.approx(sum(by_hand(spec, simulated)), rel=1e-9)
-
-
-def test_dimensions_are_named(simulated: Design) -> None:
-    model = replace(SPEC, steps=True).build(simulated)
-    assert model.named_vars_to_dims["gamma"] == ("effect",)
-    assert model.named_vars_to_dims["shift"] == ("step",)
-    assert tuple(model.coords["step"]) == STEP_NAMES
-
-
-def test_only_pairs_of_complete_adjacent_weeks_enter() -> None:
-    weeks = np.array([[1, 1], [2, 2], [np.nan, 3], [4, 4], [5, 5], [6, np.nan]], dtype=float)
-    now, before = adjacent_weeks(weeks)
-    np.testing.assert_array_equal(now, [[2, 2], [5, 5]])
-    np.testing.assert_array_equal(before, [[1, 1], [4, 4]])
-
-
-@pytest.mark.parametrize(
-    "options",
-    [{"errors": "random_walk"}, {"kink_prior": "uniform"}, {"phi_max": 1.0}, {"kink_sd": 0.0}, {"kink_low": 21.0}],
 )
 def test_senseless_options_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(options))):
@@ -243,8 +141,34 @@ def test_senseless_options_are_refused(options: dict[str, Any]) -> None:
 
 def test_a_wrong_unit_is_refused(simulated: Design) -> None:
     wrong = replace(simulated, units={**simulated.units, "effr_iorb": UNITS["percent"]})
-    with pytest.raises(UnitError, match="'effr_iorb' is in percent; its priors are stated in bp"):
+    with pytest.raises(UnitError, match="'effr_iorb' is in percent; give it in bp"):
         SPEC.fit(wrong, rng=np.random.default_rng(1))
+
+
+@pytest.mark.parametrize("factor", [0.01, 100.0])
+def test_a_ratio_that_cannot_be_percent_is_refused_by_its_size(simulated: Design, factor: float) -> None:
+    features = simulated.features.assign(reserve_ratio=factor * simulated.features["reserve_ratio"])
+    with pytest.raises(UnitError, match="Is it a fraction, or in dollars"):
+        SPEC.fit(replace(simulated, features=features), rng=np.random.default_rng(1))
+
+
+def test_a_design_without_any_of_the_spreads_is_refused(simulated: Design) -> None:
+    empty = replace(simulated, targets=simulated.targets * np.nan)
+    with pytest.raises(ShortHistoryError, match="none of effr_iorb has a value"):
+        SPEC.fit(empty, rng=np.random.default_rng(1))
+
+
+def test_reserves_that_are_missing_altogether_are_refused(simulated: Design) -> None:
+    features = simulated.features.assign(reserve_ratio=np.nan)
+    with pytest.raises(ShortHistoryError, match="0 pairs of complete weeks"):
+        SPEC.fit(replace(simulated, features=features), rng=np.random.default_rng(1))
+
+
+def test_a_control_function_needs_two_years_of_the_treasury_account(simulated: Design) -> None:
+    spec = replace(SPEC, control=True)
+    features = simulated.features.assign(tga_level=np.nan)
+    with pytest.raises(ShortHistoryError, match="tga_level"):
+        spec.fit(replace(simulated, features=features), rng=np.random.default_rng(1))
 
 
 def test_a_sample_that_is_too_short_is_refused(simulated: Design) -> None:
@@ -313,16 +237,20 @@ def test_a_path_longer_than_history_is_refused() -> None:
 
 def posterior(draws: int = 50, **parameters: float) -> Any:
     """A posterior that knows its parameters, almost without noise."""
-    values = {"kink": 12.0, "beta": 2.0, "tau": 0.5, "alpha": -7.0, "sigma": 1e-9, "phi": 0.6} | parameters
+    values = {"beta": 2.0, "alpha": -7.0, "sigma": 1e-9, "phi": 0.6} | parameters
+    shape = (2, draws // 2)
     variables: dict[str, Any] = {
-        name: (("chain", "draw"), np.full((2, draws // 2), value)) for name, value in values.items()
+        name: (("chain", "draw", "spread"), np.full((*shape, 1), value)) for name, value in values.items()
     }
-    variables["gamma"] = (("chain", "draw", "effect"), np.full((2, draws // 2, 1), 3.0))
+    variables["tau"] = (("chain", "draw"), np.full(shape, 0.5))
+    variables["kink"] = (("chain", "draw", "spread", "kink_knot"), np.full((*shape, 1, 1), 12.0))
+    variables["gamma"] = (("chain", "draw", "spread", "effect"), np.full((*shape, 1, 1), 3.0))
     return xr.DataTree.from_dict({"posterior": xr.Dataset(variables)})
 
 
 def fitted(design: Design, tree: Any = None, spec: SatiationCurve = SPEC) -> FittedSatiationCurve:
-    return FittedSatiationCurve(spec, tree or posterior(), target_history(design), design.features)
+    sample = spec.sample(design)
+    return FittedSatiationCurve(spec.density(sample), (12.0, 4.0), tree or posterior(), sample)
 
 
 def scenario(design: Design, paths: np.ndarray) -> Scenario:
@@ -433,6 +361,130 @@ def test_the_fitted_value_tells_kink_and_slope(simulated: Design) -> None:
     np.testing.assert_array_equal(model.kink(), np.full(50, 12.0))
     np.testing.assert_allclose(model.slope(12.0), -1.0)
     np.testing.assert_allclose(model.slope(2.0), -2.0, rtol=1e-6)
+
+
+# --------------------------------------------------------------------------- several spreads, slow paths
+
+TWO = replace(SPEC, spreads=("effr_iorb", "sofr_iorb"), kink="drifting", volatility="stochastic")
+
+
+@pytest.fixture(scope="module")
+def pair(simulated: Design) -> Design:
+    """The second spread begins late and is published a week later than the first."""
+    rng = np.random.default_rng(9)
+    sofr = simulated.targets["effr_iorb"] + 2 + np.round(rng.normal(0, 2, len(simulated.targets)))
+    sofr.iloc[:50] = np.nan
+    sofr.iloc[-1] = np.nan
+    units = {**simulated.units, "sofr_iorb": UNITS["bp"]}
+    return replace(simulated, targets=simulated.targets.assign(sofr_iorb=sofr), units=units)
+
+
+def drawn(spec: SatiationCurve, design: Design, n: int = 40, **known: float) -> FittedSatiationCurve:
+    """A fitted curve whose posterior is a point; volatility and kink at their knots are flat."""
+    sample = spec.sample(design)
+    density = spec.density(sample)
+    J, K, V = len(density.spreads), max(density.kink_knots, 1), density.volatility_knots
+    values = {"drift": 0.0, "volatility_sd": 0.0, "loading": 0.0, "beta": 2.0, "phi": 0.6} | known
+    shapes = {"drift": (), "volatility_sd": (J,), "loading": (J * (J - 1) // 2,), "beta": (J,), "phi": (J,)}
+    arrays = {name: np.full((1, n, *shapes[name]), value) for name, value in values.items() if name in shapes}
+    arrays |= {"tau": np.full((1, n), 0.5), "kink": np.full((1, n, J, K), 12.0), "alpha": np.full((1, n, J), -7.0)}
+    arrays |= {"gamma": np.zeros((1, n, J, 1)), "volatility": np.full((1, n, J), known.get("volatility", -20.0))}
+    arrays |= {"log_scale": np.full((1, n, J, V), known.get("volatility", -20.0))}
+    dims = {name: ("chain", "draw", *(f"{name}_{i}" for i in range(a.ndim - 2))) for name, a in arrays.items()}
+    tree = xr.DataTree.from_dict({"posterior": xr.Dataset({name: (dims[name], a) for name, a in arrays.items()})})
+    return FittedSatiationCurve(density, (12.0, 4.0), tree, sample)
+
+
+def test_spreads_are_forecast_each_from_its_own_last_week(pair: Design) -> None:
+    path = np.full((1, 2 + AHEAD), 20.0)
+    values = forecast(drawn(TWO, pair), pair, path)
+    assert values.targets == ("effr_iorb", "sofr_iorb")
+    # Both weeks have no ratio yet: the scenario's 20 percent, where the curve is flat.
+    start = pair.targets.ffill().iloc[-1].to_numpy() + 7
+    np.testing.assert_allclose(values.values.mean(axis=0)[0], -7 + start * [0.6, 0.6**2], atol=0.1)
+
+
+def test_shocks_spill_over_to_the_spreads_behind(pair: Design) -> None:
+    model = drawn(TWO, pair, volatility=0.5, loading=3.0, phi=0.0)
+    values = forecast(model, pair, np.full((1, 2 + AHEAD), 20.0), n=4000).values[:, 3]
+    slope = np.polyfit(values[:, 0], values[:, 1], 1)[0]
+    assert slope == pytest.approx(3.0, abs=0.25)
+
+
+def test_a_kink_that_drifts_widens_the_forecast_with_the_horizon(pair: Design) -> None:
+    path = np.full((1, 2 + AHEAD), 8.0)
+    still = forecast(drawn(TWO, pair), pair, path, n=2000).values[:, -1, 0].std()
+    moving = forecast(drawn(TWO, pair, drift=0.2), pair, path, n=2000).values[:, [0, -1], 0].std(axis=0)
+    expected = 2.0 * 0.2 * np.sqrt([1, AHEAD])  # on the steep branch a shift of the kink moves the spread by beta
+    assert still < 0.2
+    # The first week's shift counts where it goes on; the residual decays towards the moved curve.
+    np.testing.assert_allclose(moving, expected, rtol=0.08)
+
+
+def test_volatility_goes_home(pair: Design) -> None:
+    model = drawn(TWO, pair, phi=0.0)
+    tree = model.posterior["posterior"].to_dataset()
+    tree["log_scale"] = tree["log_scale"] * 0 + 2.0  # loud at the end of the sample, calm on average
+    loud = replace(model, posterior=xr.DataTree.from_dict({"posterior": tree.assign(volatility=tree.volatility * 0)}))
+    spread = forecast(loud, pair, np.full((1, 2 + AHEAD), 30.0), n=6000).values[:, :, 0]
+    wide = np.quantile(np.abs(spread + 7), 0.5, axis=0) / stats.t.ppf(0.75, 4)
+    expected = SMALLEST_SCALE + np.exp(2.0 * 0.97 ** np.arange(1, AHEAD + 1))
+    np.testing.assert_allclose(wide, expected, rtol=0.06)
+
+
+# --------------------------------------------------------------------------- how near reserves are to scarce
+
+
+def test_the_answer_is_the_slope_of_the_curve_in_every_week(pair: Design) -> None:
+    answer = drawn(TWO, pair).ampleness()
+    ratio = pair.features["reserve_ratio"].dropna()
+    assert answer.spread == "effr_iorb"
+    assert answer.draws_are == "posterior"
+    assert not answer.sign_free
+    assert list(answer.weeks) == list(ratio.index)
+    np.testing.assert_allclose(answer.slope[0], curve_slope(ratio.to_numpy(), *map(np.array, (12.0, 2.0, 0.5))))
+    for c, draws in answer.thresholds.items():
+        np.testing.assert_allclose(curve_slope(draws, *map(np.array, (12.0, 2.0, 0.5))), c)
+    assert drawn(TWO, pair).ampleness("sofr_iorb").spread == "sofr_iorb"
+
+
+def test_the_answer_knows_the_kink_of_the_last_week(pair: Design) -> None:
+    model = drawn(TWO, pair)
+    tree = model.posterior["posterior"].to_dataset()
+    knots = tree["kink"].to_numpy() + 0.1 * np.arange(tree.sizes["kink_1"])
+    moved = replace(model, posterior=xr.DataTree.from_dict({"posterior": tree.assign(kink=(tree["kink"].dims, knots))}))
+    last = 157  # of 160 weeks, two without a ratio
+    np.testing.assert_allclose(moved.kinks()[0, last], 12 + 0.1 * last / 13)
+    half = moved.ampleness().thresholds[-1.0]  # half of beta is reached at the kink
+    np.testing.assert_allclose(half, 12 + 0.1 * last / 13)
+    assert moved.ampleness().curve is not None
+
+
+def test_the_curve_told_is_the_level_and_the_bend(pair: Design) -> None:
+    told = drawn(TWO, pair).ampleness().curve
+    assert told is not None
+    expected = -7 + curve(told.ratio, *map(np.array, (12.0, 2.0, 0.5)))
+    np.testing.assert_allclose(told.spread, np.tile(expected, (len(told.spread), 1)))
+
+
+def test_the_prior_stands_beside_the_posterior_at_the_ratio_of_today(pair: Design) -> None:
+    answer = drawn(TWO, pair, n=4000).ampleness()
+    assert set(answer.prior) == {"slope", "-0.25", "-0.5", "-1"}
+    now = answer.ratio[-1]
+    steep = answer.prior["slope"] < -0.5
+    # The slope is steeper than c exactly where the ratio lies below x*(c).
+    np.testing.assert_array_equal(steep, now < answer.prior["-0.5"])
+    assert 0.02 < steep.mean() < 0.98
+
+
+def test_a_weak_instrument_is_named(pair: Design) -> None:
+    rng = np.random.default_rng(3)
+    account = pd.Series(300 + np.cumsum(rng.normal(0, 20, 160)), pair.targets.index).reindex(pair.features.index)
+    units = {**pair.units, "tga_level": UNITS["usd_bn"]}
+    weak = replace(pair, features=pair.features.assign(tga_level=account), units=units)
+    model = drawn(replace(TWO, control=True), weak)
+    assert any("identifies nothing" in note for note in model.ampleness().notes)
+    assert not any("identifies nothing" in note for note in model.ampleness("sofr_iorb").notes)
 
 
 # --------------------------------------------------------------------------- sampling

@@ -1,19 +1,21 @@
 """Smooth satiation curve: banks pay up for reserves only when reserves are scarce.
 
-    s(t)  = mu(t) + phi * (y(t-1) - mu(t-1)) + eps(t),        eps(t) ~ sigma * t(4)
-    mu(t) = alpha + beta * tau * softplus((k - x(t)) / tau) + gamma' c(t) + d' step(t)
+    s(t)  = mu(t) + phi * (y(t-1) - mu(t-1)) + eps(t),        eps(t) ~ sigma(t) * t(4)
+    mu(t) = alpha + beta * tau * softplus((k(t) - x(t)) / tau) + gamma' c(t) + d' step(t)
+    k(t)  = k(0) + theta' w(t) + drift(t)
     y(t)  = s(t) to within half a published basis point
 
-s is the spread over the rate on reserves (bp, week average), x the reserve ratio (percent of bank assets), k the kink,
+s is a spread over the rate on reserves (bp, week average), x the reserve ratio (percent of bank assets), k the kink,
 alpha the spread where reserves are abundant. The slope is
 
     ds/dx = -beta * logistic((k - x) / tau)    bp per percentage point of bank assets, never positive by construction.
 
 tau near zero gives a hinge, tau large an exponential: one family nests the published curves.
 
-The kink is constant. The residual may not be persistent enough to swallow the curve: phi is bounded away from one.
-The lagged residual is that of the published spread, so weeks are conditionally independent given the data
-and no latent path has to be sampled; the rounding error of half a basis point at most enters mu with weight phi.
+The kink drifts as a random walk between knots, beside what observable shifters explain. The residual may not be persistent
+enough to swallow the curve: phi is bounded away from one. The lagged residual is that of the published spread, so
+weeks are conditionally independent given the slow paths; the rounding error of half a basis point at most enters mu with
+weight phi. Several spreads bend near one another: markets for the same reserves.
 
 References
 ----------
@@ -23,104 +25,121 @@ Veyrune (2023), IMF WP 23/179, for parametric families. Hansen (2017), "Regressi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from forecast.errors import UnitError
 from forecast.features.feature_set import Design
-from forecast.predictive import PredictiveDistribution
-from forecast.scenario import Scenario
 
 # Modules of one package import each other relatively, in folders too: the architecture test asks for it.
-from .._posterior import Data, Gate, Sampler, compiled, flat
-from ..ragged_edge import TargetHistory, feature_paths, target_history
-from ..residual_rows import require_rows
-from .dated_steps import STEP_NAMES, step_columns
-from .reserve_ratio import RATIO, projected_ratio
-from .rounding import DEGREES_OF_FREEDOM, log_interval_probability
+from .._posterior import Gate, Sampler, compiled
+from .dated_steps import STEP_NAMES
+from .fitted_satiation import FittedSatiationCurve
+from .reserve_ratio import RATIO
+from .satiation_density import SHIFTER_UNIT, Bends, Errors, KinkPrior, SatiationDensity
+from .satiation_sample import SpreadsSample, spreads_sample
+from .satiation_shape import knots_needed
+from .treasury_surprise import TREASURY
 
 if TYPE_CHECKING:
     import pymc as pm
-    import xarray as xr
 
-type Array = NDArray[np.float64]
-type Errors = Literal["autoregressive", "independent"]
-type KinkPrior = Literal["normal", "flat"]
+type Kink = Literal["drifting", "constant"]
+type Volatility = Literal["stochastic", "constant"]
 
-# Two years less their ragged edge: below that calendar effects have a handful of events each.
-MINIMUM_WEEKS = 100
-# A fifth of the published step's half. The scale of calm years is about 0.2 bp; far below that the walls of the
-# rounding interval become cliffs that no gradient sees.
-SMALLEST_SCALE = 0.1  # bp
-# Of the arrays that are not (week,).
-_DIMS: Mapping[str, tuple[str, ...]] = {"mean_ratio": (), "effects": ("week", "effect"), "steps": ("week", "step")}
+# Only for fed funds: settlements with the Treasury move repo collateral too, and break the exclusion there.
+CONTROLLED = ("effr_iorb",)
+# Knots are added four years at a time: one program serves the origins between.
+_KNOT_BLOCK = 16
+_CHOICES = {"errors": Errors, "kink_prior": KinkPrior, "bends": Bends, "kink": Kink, "volatility": Volatility}
 
 
 @dataclass(frozen=True, slots=True)
 class SatiationCurve:
-    """Structure and priors of the smooth satiation curve with a constant kink.
+    """Structure and priors of the smooth satiation curve.
 
     Without a scenario the reserve ratio is a random walk whose whole paths of changes are drawn from the sample,
     less their mean, independently of the spread's own shocks. Predictive draws are of the week average before
     rounding: continuous also where the published spread stands still.
 
-    spread              : target, bp over the rate on reserves
+    spreads             : targets, bp over the rate on reserves; those that have not begun are left out, the others need
+                          not begin together. ("effr_iorb", "sofr_iorb", "tgcr_iorb") is estimated jointly, at many times
+                          the cost
+    bends               : "shared" kink and width, "pooled" kinks around a common one with shared width, or "separate"
+    kink                : "drifting", or "constant"
+    shifters            : features whose level moves the kink, percent; known in real time, carried forward by the forecast
+    knot_weeks          : weeks between knots of kink and level
     effects             : calendar effects c(t), 0 or 1
     errors              : "autoregressive", or "independent" with phi = 0
     phi_max             : bound of |phi|, below one
+    volatility          : "stochastic", with knots ``volatility_weeks`` apart, or "constant"
     kink_prior          : "normal" with ``kink_mean`` and ``kink_sd``, or "flat" between ``kink_low`` and ``kink_high``,
-                          all in percent of bank assets
+                          all in percent of bank assets, of the kink at the start of the sample
     steps               : whether announced changes of rules inside the sample shift alpha; without them the forecast
                           returns to the average of regimes that are over
+    level_walk          : whether alpha moves slowly besides
+    control             : control function with surprises of the Treasury's account, for fed funds alone
     chains, tune, draws : of the sampler
     max_rhat, min_ess   : what every parameter must reach
     """
 
-    spread: str = "effr_iorb"
+    spreads: tuple[str, ...] = ("effr_iorb",)
+    bends: Bends = "pooled"
+    kink: Kink = "drifting"
+    shifters: tuple[str, ...] = ()
+    knot_weeks: int = 13
     effects: tuple[str, ...] = ("quarter_end_week", "month_end_week", "tax_week")
     errors: Errors = "autoregressive"
     phi_max: float = 0.95
+    volatility: Volatility = "stochastic"
+    volatility_weeks: int = 13
     kink_prior: KinkPrior = "normal"
     kink_mean: float = 12.0
     kink_sd: float = 4.0
     kink_low: float = 7.0
     kink_high: float = 20.0
     steps: bool = True
+    level_walk: bool = False
+    control: bool = False
     chains: int = 4
-    tune: int = 400
-    draws: int = 800
+    tune: int = 500
+    draws: int = 1000
     max_rhat: float = 1.01
     min_ess: float = 400.0
     name: ClassVar[str] = "satiation_curve"
     needs: ClassVar[tuple[str, ...]] = (RATIO,)
     sampled: ClassVar[bool] = True
+    tells_ampleness: ClassVar[bool] = True
     requires: ClassVar[tuple[str, ...]] = ("pymc", "pytensor", "nutpie", "numba", "arviz")
 
     def __post_init__(self) -> None:
-        for option, allowed in (("errors", get_args(Errors.__value__)), ("kink_prior", get_args(KinkPrior.__value__))):
+        for option, choices in _CHOICES.items():
+            allowed = get_args(choices.__value__)
             if getattr(self, option) not in allowed:
                 raise ValueError(f"{option} = {getattr(self, option)!r}; use one of {', '.join(allowed)}")
+        if not self.spreads or len(set(self.spreads)) < len(self.spreads):
+            raise ValueError(f"spreads = {self.spreads}; name at least one, each once")
         if not 0 < self.phi_max < 1:
             raise ValueError(
                 f"phi_max = {self.phi_max}; the residual must be stationary: give a number between 0 and 1"
             )
         if self.kink_sd <= 0 or self.kink_low >= self.kink_high:
             raise ValueError("kink_sd must be positive and kink_low below kink_high")
+        if self.knot_weeks < 1 or self.volatility_weeks < 1:
+            raise ValueError("knot_weeks and volatility_weeks must be at least 1")
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """The spread."""
-        return (self.spread,)
+        """The spreads."""
+        return self.spreads
 
     @property
     def features(self) -> tuple[str, ...]:
-        """The reserve ratio and the calendar."""
-        return (RATIO, *self.effects)
+        """The reserve ratio, the calendar, and what shifts the kink or instruments the ratio."""
+        wanted = (RATIO, *self.effects, *self.shifters, *((TREASURY,) if self.control else ()))
+        return tuple(dict.fromkeys(wanted))
 
     @property
     def sampler(self) -> Sampler:
@@ -134,59 +153,10 @@ class SatiationCurve:
         Raises
         ------
         ShortHistoryError : fewer than 100 pairs of adjacent complete weeks
-        UnitError         : the spread is not in bp or the ratio not in percent
+        UnitError         : a spread is not in bp or the ratio not in percent
         """
-        return self.model(self._data(*_spread_and_regressors(self, design)))
-
-    def model(self, data: Data) -> pm.Model:
-        """The PyMC model of arrays that may be exchanged for those of another sample; see ``build``."""
-        import pymc as pm
-        import pytensor.tensor as pt
-
-        with pm.Model(coords={"effect": self.effects, "step": STEP_NAMES}, check_bounds=False) as model:
-            given = {
-                n: pm.Data(n, values, dims=_DIMS.get(n.removesuffix("_lag"), "week")) for n, values in data.items()
-            }
-
-            # bp per percentage point of bank assets: least-squares slopes of scarce periods are 1 to 2.5
-            beta = pm.HalfNormal("beta", 2.0)
-            # percentage points over which the curve bends: between a hinge and a curve without one
-            tau = pm.LogNormal("tau", np.log(0.5), 0.5)
-            # percent of bank assets: wide enough for every published estimate, not centred on one to return it
-            kink = (
-                pm.Normal("kink", self.kink_mean, self.kink_sd)
-                if self.kink_prior == "normal"
-                else pm.Uniform("kink", self.kink_low, self.kink_high)
-            )
-
-            def above_abundance(ratio: Any) -> Any:
-                return beta * tau * pt.softplus((kink - ratio) / tau)
-
-            # bp: alpha ~ Normal(0, 20) covers every spread since 2009. Sampled as the level at the mean ratio, which
-            # the data know, instead of at abundance, which they may never have seen; the shift has unit Jacobian.
-            # It starts at zero: the default would be where the program's first sample put it.
-            level = pm.Normal("level", above_abundance(given["mean_ratio"]), 20.0, initval=0.0)
-            alpha = pm.Deterministic("alpha", level - above_abundance(given["mean_ratio"]))
-            # bp: period ends and tax days move this spread by a few basis points
-            gamma = pm.Normal("gamma", 0.0, 3.0, dims="effect") if self.effects else None
-            # bp: technical adjustments of the administered rate are 5 bp
-            shift = pm.Normal("shift", 0.0, 5.0, dims="step") if self.steps else None
-            # bp: weekly changes are of the order of one; the floor is explained at SMALLEST_SCALE
-            sigma = pm.Deterministic("sigma", SMALLEST_SCALE + pm.HalfNormal("sigma_above_floor", 3.0))
-
-            def mean(when: str) -> Any:
-                shifts = ((gamma, "effects"), (shift, "steps"))
-                # Sums of products, because a matrix product would compile for half a minute.
-                added = [(given[name + when] * size).sum(axis=1) for size, name in shifts if size is not None]
-                return alpha + above_abundance(given["ratio" + when]) + sum(added)
-
-            deviation = given["y"] - mean("")
-            if self.errors == "autoregressive":
-                # per week: half-lives from two days to a quarter, never a unit root
-                phi = pm.TruncatedNormal("phi", 0.6, 0.2, lower=-self.phi_max, upper=self.phi_max)
-                deviation = deviation - phi * (given["y_lag"] - mean("_lag"))
-            pm.Potential("published", log_interval_probability(deviation, sigma).sum())
-        return model
+        sample = self.sample(design)
+        return self.density(sample).model(self.data(sample))
 
     def fit(self, design: Design, *, rng: np.random.Generator) -> FittedSatiationCurve:
         """Sample the posterior.
@@ -194,154 +164,55 @@ class SatiationCurve:
         Raises
         ------
         ShortHistoryError : fewer than 100 pairs of adjacent complete weeks
-        UnitError         : the spread is not in bp or the ratio not in percent
+        UnitError         : a spread is not in bp or the ratio not in percent
         DiagnosticsError  : the sampler did not converge
         """
-        history, known = _spread_and_regressors(self, design)
-        program = compiled(self, self._data(history, known))
+        sample = self.sample(design)
+        density = self.density(sample)
+        program = compiled(density, self.data(sample))
         posterior = self.sampler.sample(program, seed=int(rng.integers(2**31)), name=self.name)
-        return FittedSatiationCurve(self, posterior, history, known)
+        return FittedSatiationCurve(density, self._kink_prior, posterior, sample)
 
-    def _data(self, history: TargetHistory, known: pd.DataFrame) -> dict[str, Array]:
-        """Arrays of the likelihood by name."""
-        weeks = np.column_stack([history.values, known.to_numpy(dtype=float)[: len(history.values)]])
-        now, before = adjacent_weeks(weeks)
-        require_rows(np.array([len(now)]), (self.spread,), what="pairs of complete weeks", needed=MINIMUM_WEEKS)
-        data = {"mean_ratio": np.array(now[:, 1].mean())}
-        for when, rows in (("", now), ("_lag", before))[: 2 if self.errors == "autoregressive" else 1]:
-            data |= {"y" + when: rows[:, 0], "ratio" + when: rows[:, 1]}
-            data |= {"effects" + when: rows[:, 2 : 2 + len(self.effects)]} if self.effects else {}
-            data |= {"steps" + when: rows[:, 2 + len(self.effects) :]} if self.steps else {}
-        return data
+    @property
+    def _kink_prior(self) -> tuple[float, float]:
+        normal = self.kink_prior == "normal"
+        return (self.kink_mean, self.kink_sd) if normal else (self.kink_low, self.kink_high)
 
+    def sample(self, design: Design) -> SpreadsSample:
+        """Spreads and regressors of a design."""
+        options = {"effects": self.effects, "shifters": self.shifters}
+        return spreads_sample(self.name, self.spreads, design, **options, steps=self.steps, control=self.control)
 
-@dataclass(frozen=True, slots=True, eq=False)
-class FittedSatiationCurve:
-    """Posterior of the satiation curve, and what the forecast starts from.
+    def density(self, sample: SpreadsSample) -> SatiationDensity:
+        """What is compiled: the same for samples of about the same length with the same spreads."""
+        weeks = len(sample.periods)
+        slow = knots_needed(weeks, self.knot_weeks, _KNOT_BLOCK)
+        fast = knots_needed(weeks, self.volatility_weeks, _KNOT_BLOCK)
+        return SatiationDensity(
+            spreads=sample.spreads,
+            controlled=tuple(name for name in CONTROLLED if self.control and name in sample.spreads),
+            effects=self.effects,
+            shifters=self.shifters,
+            errors=self.errors,
+            phi_max=self.phi_max,
+            kink_prior=self.kink_prior,
+            bends=self.bends,
+            steps=self.steps,
+            spacing=self.knot_weeks,
+            kink_knots=slow if self.kink == "drifting" else 0,
+            level_knots=slow if self.level_walk else 0,
+            volatility_spacing=self.volatility_weeks,
+            volatility_knots=fast if self.volatility == "stochastic" else 0,
+        )
 
-    spec      : structure and priors
-    posterior : ``posterior`` and ``sample_stats``, chain x draw: kink (percent of bank assets), beta (bp per
-                percentage point), tau (percentage points), alpha, level, gamma, shift, sigma (bp), phi
-    history   : of the spread, bp
-    known     : (P, 1 + F) reserve ratio, calendar effects, steps; missing where unknown
-    """
-
-    spec: SatiationCurve
-    posterior: xr.DataTree
-    history: TargetHistory
-    known: pd.DataFrame
-
-    def kink(self) -> Array:
-        """(S,) posterior draws of the kink, percent of bank assets."""
-        return flat(self.posterior, "kink")
-
-    def slope(self, ratio: float) -> Array:
-        """(S,) posterior draws of ds/dx at a reserve ratio (percent), bp per percentage point; never positive."""
-        return curve_slope(ratio, *(flat(self.posterior, name) for name in ("kink", "beta", "tau")))
-
-    def predict(
-        self, periods: pd.DatetimeIndex, *, scenario: Scenario | None = None, n_draws: int, rng: np.random.Generator
-    ) -> PredictiveDistribution:
-        """Walk along the curve from the last published spread.
-
-        Raises
-        ------
-        NeedsScenarioError : the scenario lacks a week, or a calendar effect is not known so far ahead
-        ShortHistoryError  : the sample of the ratio is too short for paths of this length
-        """
-        H = self.history.weeks_ahead(periods)
-        last = len(self.history.periods) - 1 - int(self.history.gaps[0])
-        weeks = pd.DatetimeIndex(self.history.periods[last:].append(periods))
-        ratio = scenario or projected_ratio(self.known[RATIO], periods[-1], n_draws, rng)
-        paths = feature_paths(self.known, weeks, ratio, n_draws)
-        # Path i of a scenario must not always meet the same parameters.
-        chosen = rng.permutation(np.arange(n_draws) % len(self.kink()))
-        posterior = {str(name): flat(self.posterior, str(name))[chosen] for name in self.posterior["posterior"]}
-        mean = mean_paths(paths, posterior)
-        shocks = posterior["sigma"][:, None] * rng.standard_t(DEGREES_OF_FREEDOM, (n_draws, len(weeks) - 1))
-        phi = posterior.get("phi", np.zeros(n_draws))
-        residuals = residual_paths(self.history.values[last, 0] - mean[:, 0], phi, shocks)
-        return self.history.distribution((mean[:, 1:] + residuals)[:, -H:, None], periods)
-
-
-def _spread_and_regressors(spec: SatiationCurve, design: Design) -> tuple[TargetHistory, pd.DataFrame]:
-    """History of the spread, and the (P, 1 + F) ratio, calendar effects and steps by week."""
-    for name, unit in ((spec.spread, "bp"), (RATIO, "percent")):
-        if design.units[name].name != unit:
-            raise UnitError(f"{spec.name}: {name!r} is in {design.units[name]}; its priors are stated in {unit}.")
-    history = target_history(replace(design, targets=design.targets[[spec.spread]]))
-    known = design.features.loc[:, list(spec.features)].astype(float)
-    if spec.steps:
-        last = history.periods[-1 - int(history.gaps[0])]
-        columns = step_columns(pd.DatetimeIndex(known.index), history.periods[0], last)
-        known = known.join(pd.DataFrame(columns, known.index, list(STEP_NAMES)))
-    return history, known
-
-
-# --------------------------------------------------------------------------- arrays
-
-
-def curve(ratio: Array, kink: Array, beta: Array, tau: Array) -> Array:
-    """beta * tau * softplus((k - x) / tau), bp above the spread in abundance; arguments broadcast."""
-    return np.asarray(beta * tau * np.logaddexp(0.0, (kink - ratio) / tau))
-
-
-def curve_slope(ratio: Array | float, kink: Array, beta: Array, tau: Array) -> Array:
-    """-beta * logistic((k - x) / tau), bp per percentage point of bank assets; arguments broadcast."""
-    return np.asarray(-beta * 0.5 * (1 + np.tanh((kink - ratio) / (2 * tau))))
-
-
-def adjacent_weeks(weeks: Array) -> tuple[Array, Array]:
-    """Rows that are complete and follow a complete row, and the rows before them.
-
-    Parameters
-    ----------
-    weeks : (T, C) consecutive weeks, missing where unknown
-
-    Returns
-    -------
-    (n, C) and (n, C)
-    """
-    complete = np.isfinite(weeks).all(axis=1)
-    pairs = complete[1:] & complete[:-1]
-    return weeks[1:][pairs], weeks[:-1][pairs]
-
-
-def mean_paths(paths: Array, posterior: Mapping[str, Array]) -> Array:
-    """mu along paths of the regressors, one posterior draw a path.
-
-    Parameters
-    ----------
-    paths     : (D or 1, W, 1 + F) reserve ratio in percent, then calendar effects and steps
-    posterior : (D, ...) draws by parameter
-
-    Returns
-    -------
-    (D, W) bp
-    """
-    kink, beta, tau, alpha = (posterior[name][:, None] for name in ("kink", "beta", "tau", "alpha"))
-    mean = alpha + curve(paths[:, :, 0], kink, beta, tau)
-    shifts = [posterior[name] for name in ("gamma", "shift") if name in posterior]
-    if shifts:
-        mean = mean + (paths[:, :, 1:] @ np.concatenate(shifts, axis=1)[:, :, None])[:, :, 0]
-    return np.asarray(mean)
-
-
-def residual_paths(start: Array, phi: Array, shocks: Array) -> Array:
-    """r(w) = phi * r(w-1) + shock(w).
-
-    Parameters
-    ----------
-    start  : (D,) residual of the last published week, bp
-    phi    : (D,)
-    shocks : (D, W) bp
-
-    Returns
-    -------
-    (D, W) bp
-    """
-    residual, paths = start, np.empty(shocks.shape)
-    for week in range(shocks.shape[1]):
-        residual = phi * residual + shocks[:, week]
-        paths[:, week] = residual
-    return paths
+    def data(self, sample: SpreadsSample) -> dict[str, NDArray[Any]]:
+        """Arrays of the density by name."""
+        enters = sample.entering(lagged=self.errors == "autoregressive")
+        (y, complete), density = sample.complete(), self.density(sample)
+        data = {"y": y, "weight": enters.astype(float), "ratio": sample.columns((RATIO,))[0]}
+        data |= {"complete": np.flatnonzero(complete), "entering": np.flatnonzero(enters)}
+        data |= {"effects": sample.columns(self.effects)} if self.effects else {}
+        data |= {"steps": sample.columns(STEP_NAMES)} if self.steps else {}
+        data |= {"shifters": sample.columns(density.shifters) / SHIFTER_UNIT} if density.shifters else {}
+        data |= {"control": np.nan_to_num(sample.treasury.residuals)} if density.controlled and sample.treasury else {}
+        return data | {"kink_prior": np.array(self._kink_prior)}
