@@ -31,7 +31,12 @@ LEVELS = {
     "on_rrp_take_up": 200.0,
     "tga_level": 400.0,
 }
-OPTIONS: dict[str, dict[str, Any]] = {"direct_regression": {"steps": (1, 2, 6, 13)}}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "direct_regression": {"steps": (1, 2, 6, 13)},
+    # The design's ratio never leaves the steep branch: what a drifting kink does there cannot be told from the slope,
+    # and the sampler says so instead of answering.
+    "satiation_curve": {"kink": "constant"},
+}
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "arx_with_needs": ("arx", {"lags": 2, "features": ("reserve_ratio", "quarter_end_week")}),
     "local_level_with_needs": ("local_level", {"features": ("reserve_ratio", "tax_week")}),

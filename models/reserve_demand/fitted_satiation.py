@@ -17,7 +17,7 @@ from .._posterior import flat
 from .dated_steps import STEP_NAMES
 from .reserve_ratio import RATIO, projected_ratio
 from .satiation_density import SHIFTER_UNIT, SatiationDensity
-from .satiation_future import joint_shocks, mean_path, slow_paths, width
+from .satiation_future import joint_shocks, level_knots, mean_path, slow_paths, width
 from .satiation_prior import prior_bend
 from .satiation_sample import SpreadsSample
 from .satiation_shape import Array, curve, curve_slope, ratio_at_slope, weekly
@@ -115,7 +115,8 @@ class FittedSatiationCurve:
         beta, tau = self._steepness(j)
         level = flat(self.posterior, "alpha")[:, j]
         if self.density.level_knots:
-            level = level + weekly(flat(self.posterior, "walk")[:, j], self.density.spacing, week + 1)[:, -1]
+            walk = level_knots(flat(self.posterior, "walk")[:, j])
+            level = level + weekly(walk, self.density.spacing, week + 1)[:, -1]
         if self.density.steps:
             level = level + flat(self.posterior, "shift")[:, j] @ self.sample.columns(STEP_NAMES)[:, week]
         return CurveDraws(grid, level[:, None] + curve(grid, kink[:, None], beta[:, None], tau[:, None]))

@@ -113,7 +113,9 @@ class SatiationDensity:
                 size = pm.HalfNormal("level_drift", 0.2, dims="spread")
                 root = random_walk_root(self.level_knots, self.spacing)
                 walk = size[:, None] * _slow("level_shock", root, ("spread", "level_knot"))
-                moving = moving + _lines(pm.Deterministic("walk", walk), self.spacing, given["ratio"])
+                # Without its first knot, which is zero in every draw: what never moves fails the diagnostics.
+                pm.Deterministic("walk", walk[:, 1:])
+                moving = moving + _lines(walk, self.spacing, given["ratio"])
             # bp: alpha ~ Normal(0, 20) covers every spread since 2009. Sampled as the sample's mean less effects, which
             # the data know, instead of at abundance, which they may never have seen; the shift has unit Jacobian.
             # It starts at zero: the default would be where the program's first sample put it.

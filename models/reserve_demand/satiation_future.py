@@ -39,10 +39,8 @@ def slow_paths(density: SatiationDensity, draws: Draws, T: int, H: int, rng: np.
     T, H  : weeks of the sample and after it
     """
     D, J = draws["beta"].shape
-    kink, level = (
-        weekly(draws["kink"], density.spacing, T),
-        weekly(draws.get("walk", np.zeros((D, J, 1))), density.spacing, T),
-    )
+    kink = weekly(draws["kink"], density.spacing, T)
+    level = weekly(level_knots(draws.get("walk", np.zeros((D, J, 0)))), density.spacing, T)
     # One market's kink, one walk, unless the spreads bend separately.
     common = (D, J if density.bends == "separate" else 1, H)
     drift = draws.get("drift", np.zeros(D)).reshape(D, -1, 1) * rng.standard_normal(common)
@@ -105,6 +103,11 @@ def joint_shocks(
     for number, (j, i) in enumerate(density.loaded):
         shocks[:, j] += draws["loading"][:, number, None] * shocks[:, i]
     return shocks
+
+
+def level_knots(walk: Array) -> Array:
+    """(..., K) the walk of the level at all its knots: it starts at zero."""
+    return np.concatenate([np.zeros((*walk.shape[:-1], 1)), walk], axis=-1)
 
 
 def width(tau: Array, j: int) -> Array:
