@@ -68,14 +68,14 @@ def curve_figure(assessment: Assessment, *, name: str = "demand curve") -> str |
             handles.values(),
             handles,
             loc="upper left",
-            ncols=8,
+            ncols=5,
             frameon=False,
             handlelength=1.4,
             borderpad=0,
             markerscale=1.8,
         )
 
-    return drawn(draw, height=0.75 + 2.6 * rows, name=name, margins=(0.72, 0.08, 0.5, 0.42))
+    return drawn(draw, height=0.95 + 2.6 * rows, name=name, margins=(0.72, 0.08, 0.7, 0.42))
 
 
 def _scatter(axes: Any, weeks: pd.DataFrame) -> None:
