@@ -125,26 +125,6 @@ def test_an_empty_cell_proves_that_nothing_was_public_yet() -> None:
     assert known(held, "sofr", "2025-07-02")["2025-06-20"] == 4.28
 
 
-def test_a_value_that_an_earlier_file_should_have_held_was_late() -> None:
-    """The rule has 06-20 public on 06-23; the file of 06-24 ends before it, as a source in arrears does."""
-    arrears = table("sofr", "2025-06-24", {"2025-06-18": 4.30})
-    caught_up = table(
-        "sofr", "2025-07-01", {"2025-06-18": 4.30, "2025-06-20": 4.28, "2025-06-23": 4.29, "2025-06-27": 4.4}
-    )
-    held = vintages(arrears, caught_up)
-    assert "2025-06-20" not in known(held, "sofr", "2025-07-01 17:00")
-    assert known(held, "sofr", "2025-07-02")["2025-06-20"] == 4.28
-    # Due on the day of the earlier file or after it: that file says nothing against the rule.
-    assert known(held, "sofr", "2025-06-30 17:00") == {"2025-06-18": 4.30, "2025-06-23": 4.29, "2025-06-27": 4.4}
-
-
-def test_history_before_an_earlier_file_begins_was_not_late() -> None:
-    held = vintages(
-        table("sofr", "2025-06-24", {"2025-06-23": 4.29}), table("sofr", "2025-07-01", {"2025-06-18": 4.30})
-    )
-    assert known(held, "sofr", "2025-06-20 09:00") == {"2025-06-18": 4.30}
-
-
 def test_a_vintage_without_any_value_says_nothing() -> None:
     held = vintages(table("m2", "2024-03-01", {"2024-01-01": NAN}), table("m1", "2024-03-27", {"2024-01-01": 18.0}))
     assert held.names == ("m1",)

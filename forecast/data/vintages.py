@@ -231,7 +231,6 @@ def _releases(spec: SeriesSpec, tables: list[VintageTable]) -> pd.DataFrame:
         if earlier.as_of == later.as_of:
             raise VintageError(f"{spec.id}: two vintages of {later.as_of:%Y-%m-%d}. Give each file its own as_of.")
     known = np.array([], dtype="datetime64[us]"), np.array([])
-    seen: pd.Timestamp | None = None
     parts: list[pd.DataFrame] = []
     for table in ordered:
         as_of = end_of_day(table.as_of)
@@ -241,12 +240,9 @@ def _releases(spec: SeriesSpec, tables: list[VintageTable]) -> pd.DataFrame:
         # a value that comes later was not public yet: it enters with its own vintage, not when the rule says.
         fresh = ~held & ~np.isnan(values)
         changed = held & (values != before) & ~(np.isnan(values) & np.isnan(before))
-        late = (
-            periods[fresh] > known[0][-1] if seen is not None and len(known[0]) else np.zeros(fresh.sum(), dtype=bool)
-        )
-        parts.append(_first_rows(spec, periods[fresh], values[fresh], as_of, late=late, seen=seen))
+        parts.append(_first_rows(spec, periods[fresh], values[fresh], as_of))
         parts.append(_rows(spec, periods[changed], values[changed], as_of, pseudo=False))
-        known, seen = _updated(known, periods, values), as_of
+        known = _updated(known, periods, values)
     return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
 
 
@@ -266,24 +262,10 @@ def _updated(known: Arrays, periods: NDArray[np.datetime64], values: NDArray[np.
 
 
 def _first_rows(
-    spec: SeriesSpec,
-    periods: NDArray[np.datetime64],
-    values: NDArray[np.float64],
-    as_of: pd.Timestamp,
-    *,
-    late: NDArray[np.bool_],
-    seen: pd.Timestamp | None,
+    spec: SeriesSpec, periods: NDArray[np.datetime64], values: NDArray[np.float64], as_of: pd.Timestamp
 ) -> pd.DataFrame:
-    """Values nobody had before, at the rule's time, or with their own vintage where that was later.
-
-    ``late`` periods follow the last one of an earlier vintage, ``seen`` by the end of its day. If the rule has them
-    public before that day, it is wrong about them: that vintage did not hold them.
-    """
     rule = released_at(spec.release, periods, spec.frequency)
-    believed = rule < as_of
-    if seen is not None:
-        believed &= ~late | (rule > seen - pd.Timedelta(days=1))
-    released = rule.where(believed, as_of)
+    released = rule.where(rule < as_of, as_of)
     day = pd.Timestamp(as_of.tz_convert(NEW_YORK).date(), tz=NEW_YORK).tz_convert("UTC")
     return _rows(spec, periods, values, released, pseudo=released < day)
 
