@@ -65,13 +65,10 @@ CHOICES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
 
 def design_of(vintages: Vintages, model: Any, first: str, last: str, *, quarter_ends: bool = True) -> Design:
     """Final data between two days; without quarter-end weeks their spread counts as missing."""
-    full = FeatureSet(model.targets, (*model.features, "quarter_end_week")).build(vintages.final())
-    targets = (
-        full.targets
-        if quarter_ends
-        else full.targets[full.features["quarter_end_week"].reindex(full.targets.index) == 0]
-    )
-    targets = targets.reindex(full.targets.index)
+    wanted = tuple(dict.fromkeys((*model.features, "quarter_end_week")))
+    full = FeatureSet(model.targets, wanted).build(vintages.final())
+    kept = full.features["quarter_end_week"].reindex(full.targets.index) == 0
+    targets = full.targets if quarter_ends else full.targets.where(kept)
     features = full.features[list(model.features)]
     return replace(full, targets=targets.loc[first:last], features=features.loc[first:last])
 
@@ -83,6 +80,8 @@ def told(
     from threadpoolctl import threadpool_limits
 
     model = registry.create(name, dict(options))
+    if not quarter_ends and hasattr(model, "effects"):
+        model = replace(model, effects=tuple(effect for effect in model.effects if effect != "quarter_end_week"))
     with threadpool_limits(1):
         try:
             design = design_of(vintages, model, *sample, quarter_ends=quarter_ends)
@@ -92,19 +91,21 @@ def told(
         return fitted.ampleness() if isinstance(fitted, TellsAmpleness) else "has no slope"
 
 
-def mean_slope(answer: Ampleness, first: str, last: str) -> Array:
-    """(S,) draws of the average slope over the weeks of a period; empty if none is in the sample."""
-    inside = (answer.weeks >= first) & (answer.weeks <= last)
-    return answer.slope[:, inside].mean(axis=1) if inside.any() else np.empty(0)
+def in_period(answer: Ampleness, period: str) -> Array:
+    """(S, n) draws of the slope in the weeks of a period; no column if none is in the sample."""
+    first, last, _ = PERIODS[period]
+    return answer.slope[:, (answer.weeks >= first) & (answer.weeks <= last)]
+
+
+def chance_steep(slope: Array) -> str:
+    """P(slope < -0.25) averaged over weeks, because draws of a filter belong to one week each; and the median slope."""
+    return f"{np.mean(slope < FLAT):.2f} ({np.median(slope):+.2f})" if slope.size else "no week"
 
 
 def facts_line(label: str, quarter_ends: str, answer: Ampleness | str) -> str:
     if isinstance(answer, str):
         return f"| {label} | {quarter_ends} | {answer} |"
-    cells = []
-    for first, last, _ in PERIODS.values():
-        slope = mean_slope(answer, first, last)
-        cells.append(f"{np.mean(slope < FLAT):.2f} ({np.median(slope):+.2f})" if slope.size else "")
+    cells = [chance_steep(in_period(answer, period)) for period in PERIODS]
     prior = f"{np.mean(answer.prior['slope'] < FLAT):.2f}" if "slope" in answer.prior else "none"
     return f"| {label} | {quarter_ends} | {' | '.join(cells)} | {prior} | {'yes' if answer.sign_free else 'no'} |"
 
@@ -172,8 +173,7 @@ def print_specification_curve(vintages: Vintages, workers: int) -> None:
         if isinstance(answer, str):
             print(f"| {names} | {answer} |")
             continue
-        slopes = [mean_slope(answer, first, last) for first, last, _ in PERIODS.values()]
-        cells = [f"{np.mean(slope < FLAT):.2f}" for slope in slopes]
+        cells = [chance_steep(in_period(answer, period)) for period in PERIODS]
         for c in TOLERANCES[:2]:
             inside = answer.thresholds[c][np.isfinite(answer.thresholds[c]) & (answer.thresholds[c] > 0)]
             cells.append(
