@@ -231,7 +231,7 @@ def test_a_reference_is_read_as_it_was_written(
     np.testing.assert_allclose(first["outcome"], second["outcome"], rtol=1e-11)
 
 
-@pytest.mark.parametrize("name", ["ci_synthetic", "ci_real", "reserve_demand", "yields"])
+@pytest.mark.parametrize("name", ["ci_synthetic", "ci_real", "reserve_demand", "yields", "demand_curves"])
 def test_the_stored_references_fit_their_plans(compare: ModuleType, name: str) -> None:
     source = compare.BENCHMARKS / "plans" / f"{name}.toml"
     path, plan = compare.reference_of(source), compare.read_plan(source)
