@@ -46,7 +46,14 @@ def row(benchmark: Any, request: pytest.FixtureRequest) -> Row:
         peers: Mapping[str, float | str] | None = None,
         note: str = "",
     ) -> None:
-        line = {"what": what, "measured": measured, "unit": unit, "target": target, "holds": None if holds is None else bool(holds), "note": note}
+        line = {
+            "what": what,
+            "measured": measured,
+            "unit": unit,
+            "target": target,
+            "holds": None if holds is None else bool(holds),
+            "note": note,
+        }
         line["peers"] = dict(peers or {})
         benchmark.extra_info.setdefault("rows", []).append(line)
         request.config.stash.setdefault(ROWS, []).append(line)
