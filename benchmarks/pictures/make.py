@@ -3,6 +3,8 @@
 Fans of a stored run  : python benchmarks/pictures/make.py RUN TARGET FILE [CONDITIONING]
 Demand curves of the embedded economy, with the true one:
                         python benchmarks/pictures/make.py demand-curve FILE [MODEL ...]
+Delay of real-time slopes in simulated economies:
+                        python benchmarks/pictures/make.py slope-delay FILE
 """
 
 from __future__ import annotations
@@ -11,12 +13,16 @@ import re
 import sys
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from forecast.backtest.stored import load_result
 from forecast.cli.ampleness import Question, ask
 from forecast.report.charts import fan_models, fans, sampled_models
 from forecast.report.demand_curve import curve_figure
-from forecast.report.svg import looks
+from forecast.report.svg import drawn, hue, looks
+from models.reserve_demand.slope_delay import Descent, slope_delay
 
 
 def standalone(svg: str) -> str:
@@ -42,6 +48,36 @@ def demand_curve(file: str, *models: str) -> None:
     Path(file).write_text(standalone(drawing), encoding="utf-8")
 
 
+def slope_delays(file: str) -> None:
+    """Median real-time slope, by memory, in economies that become short of reserves, beside the true one and least squares."""
+    economy, runs = Descent(), 200
+    curves = {
+        memory: slope_delay(economy, np.random.default_rng(1), runs=runs, forgetting=memory)
+        for memory in (0.97, 0.98, 0.99)
+    }
+
+    def draw(figure: Any) -> None:
+        axes = figure.subplots(1, 2, sharex=True)
+        for k, (memory, curve) in enumerate(curves.items()):
+            weeks, colour = curve.index - economy.flat, hue(k).mark
+            window = f"window {1 / (1 - memory):.0f} weeks"
+            axes[0].plot(weeks, curve["instrumental_median"], color=colour, label=window)
+            axes[0].plot(weeks, curve["least_squares_median"], color=colour, linestyle=":")
+            axes[1].plot(weeks, curve["instrumental_rmse"], color=colour)
+            axes[1].plot(weeks, curve["least_squares_rmse"], color=colour, linestyle=":")
+        axes[0].plot(weeks, curve["truth"], color="#000000", label="truth")
+        axes[0].set_title("median slope; dotted: least squares", loc="left")
+        axes[1].set_title("root mean squared error", loc="left")
+        for each in axes:
+            each.set_xlabel("weeks since the slope began to change")
+            each.set_ylabel("bp per percentage point")
+        axes[0].legend(frameon=False, loc="lower left")
+
+    Path(file).write_text(
+        standalone(drawn(draw, height=3.2, name="slope delay", margins=(0.6, 0.1, 0.3, 0.5))), "utf-8"
+    )
+
+
 def fan_charts(run: str, target: str, file: str, conditioning: str = "none") -> None:
     result = load_result(run)
     plan = result.plan
@@ -61,5 +97,7 @@ def fan_charts(run: str, target: str, file: str, conditioning: str = "none") -> 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["demand-curve"]:
         demand_curve(*sys.argv[2:])
+    elif sys.argv[1:2] == ["slope-delay"]:
+        slope_delays(*sys.argv[2:])
     else:
         fan_charts(*sys.argv[1:])
