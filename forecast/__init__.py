@@ -24,6 +24,10 @@ _EXPORTS = {
     "load_result": "forecast.backtest.stored",
     "Scorecard": "forecast.evaluation.scorecard",
     "write_report": "forecast.report.html",
+    "AmplenessQuestion": "forecast.report.ampleness_question",
+    "ask_ampleness": "forecast.report.ampleness_question",
+    "print_assessment": "forecast.report.ampleness_screen",
+    "write_ampleness": "forecast.report.ampleness",
 }
 
 __all__ = sorted(_EXPORTS)  # noqa: PLE0605  the table above is the list

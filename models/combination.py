@@ -23,9 +23,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from forecast.errors import ForecastError
+from forecast.errors import ForecastError, ModelError
 from forecast.features.feature_set import Design
-from forecast.model import FittedModel, Model
+from forecast.model import FittedModel, Model, Updatable, is_updatable
 from forecast.predictive import PredictiveDistribution
 from forecast.registry import create
 from forecast.scenario import Scenario
@@ -36,7 +36,7 @@ class LinearPool:
     """Equal shares of registered models.
 
     A member that fails for an origin fails the pool there, by name: a pool of those that happened to work would be another
-    model at every origin.
+    model at every origin. A pool takes in new rows without starting again if all its members can.
 
     members : names of models, or tables of one with its options: {model = "ar", lags = 2}
     models  : specifications of the members
@@ -72,6 +72,11 @@ class LinearPool:
         """Whether a member is."""
         return any(model.sampled for model in self.models)
 
+    @property
+    def updatable(self) -> bool:
+        """Whether all members are."""
+        return all(map(is_updatable, self.models))
+
     def _all(self, names: Callable[[Model], tuple[str, ...]]) -> tuple[str, ...]:
         return tuple(dict.fromkeys(name for model in self.models for name in names(model)))
 
@@ -103,6 +108,22 @@ class FittedLinearPool:
 
     spec: LinearPool
     members: tuple[FittedModel, ...]
+
+    def update(self, design: Design) -> FittedLinearPool:
+        """Bring each member up to date with its part of the design.
+
+        Raises
+        ------
+        ModelError    : a member cannot be updated
+        ForecastError : of the type that a member raised, with its name
+        """
+        members = []
+        for label, model, fitted in zip(self.spec.labels(), self.spec.models, self.members, strict=True):
+            if not isinstance(fitted, Updatable):
+                raise ModelError(f"linear_pool: {label} cannot be updated. Fit the pool again.")
+            with _named(label):
+                members.append(fitted.update(_part(model, design)))
+        return replace(self, members=tuple(members))
 
     def predict(
         self, periods: pd.DatetimeIndex, *, scenario: Scenario | None = None, n_draws: int, rng: np.random.Generator

@@ -96,6 +96,19 @@ def test_chances_add_to_one_and_agree_with_the_slopes() -> None:
     assert answer.slope_below(-1.0) == chances["scarce"]
 
 
+def test_reserves_on_the_flat_top_of_an_s_are_scarce() -> None:
+    top = told([18.0] * 9, thresholds={c: np.full(9, 18.0) for c in TOLERANCES})
+    flat_now = Ampleness(
+        "effr_iorb", "bootstrap", WEEKS, top.ratio, np.full((9, 3), -0.01), top.thresholds, {}, sign_free=False
+    )
+    assert flat_now.state() == "scarce"
+
+
+def test_without_an_answer_of_its_curve_a_model_is_judged_by_its_slope() -> None:
+    lost = told([14.0] * 9, thresholds={c: np.full(9, np.nan) for c in TOLERANCES})
+    assert lost.state() == "scarce"
+
+
 @pytest.mark.parametrize(
     ("kinks", "state"),
     [([8.0] * 9, "abundant"), ([11.5] * 9, "ample"), ([14.0] * 9, "scarce"), ([8.0, 11.5, 14.0] * 3, "cannot tell")],

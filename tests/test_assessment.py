@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 
 from forecast.answers.ampleness import TOLERANCES, Ampleness
-from forecast.answers.assessment import Answer, Assessment, Silence, assess, shared
+from forecast.answers.assessment import Answer, Assessment, Silence, assess, reasons, shared
 from forecast.answers.verdict import chances, changes, limits, listed, model_notes, sentence, spoken
 from forecast.data.synthetic import Economy, simulate
 from forecast.data.vintages import Panel, Vintages
-from forecast.errors import DataError, DiagnosticsError, ModelError
+from forecast.errors import DataError, DiagnosticsError, ModelError, ShortHistoryError
 
 WEEKS = pd.date_range("2020-01-01", periods=30, freq="7D")
 X, ASSETS = 12.0, 20_000.0
@@ -89,7 +89,9 @@ def test_an_answer_about_the_past_is_shown_but_not_counted() -> None:
 
 
 def test_without_any_current_answer_it_cannot_tell() -> None:
-    assert sentence(together(old=told(-2.0, last=20))) == "Cannot tell: no model has data up to now."
+    assert (
+        sentence(together(old=told(-2.0, last=20))) == "Cannot tell: no answer counts; the notes on the models say why."
+    )
     assert chances(together(old=told(-2.0, last=20))) == ""
 
 
@@ -102,6 +104,7 @@ def test_a_slope_that_never_changes_is_shown_but_not_counted() -> None:
     ]
     late = replace(constant, slope=np.where(np.arange(30) < 5, np.nan, constant.slope))
     assert together(line=late).counted() == ()
+    assert sentence(together(line=late)) == "Cannot tell: no answer counts; the notes on the models say why."
     assert together(drifting=replace(late, slope=late.slope + 0.001 * np.arange(30))).states() == {"drifting": "scarce"}
 
 
@@ -166,6 +169,16 @@ def test_a_threshold_beyond_all_ratios_seen_is_not_given_in_dollars() -> None:
     assert "fall of reserves by USD 780 bn" in said
 
 
+def test_reserves_on_the_flat_top_of_a_curve_are_not_called_scarce_or_near_abundance() -> None:
+    (said,) = changes(together(curve_family=told(-0.1, away={-0.25: 3.0, -0.5: 2.0, -1.0: 1.0})))
+    assert said == (
+        "The curve family: reserves lie below the steep part of the curve, on its flat top: scarce, however flat it is there."
+    )
+    (said,) = changes(together(a=told(-0.6, away={-0.25: 3.0, -0.5: 2.0, -1.0: 1.0})))
+    assert said.startswith("The a: abundant after a rise of reserves by USD 600 bn")
+    assert said.endswith("scarce, however flat it is there.")
+
+
 def test_a_slope_without_a_curve_says_so() -> None:
     assert list(changes(together(drifting_slope=AMPLE))) == [
         "The drifting slope has a slope now and no curve to follow to other levels of reserves."
@@ -182,7 +195,17 @@ def test_one_dissenter_among_three_is_named() -> None:
 def test_limits_name_the_last_week_and_its_age() -> None:
     said = " ".join(limits(together(a=AMPLE)))
     assert "week to 2020-07-22, 15 days before the as-of date" in said
+    assert "15 days before the as-of date: bank assets (H.8) come out on the Friday of the following week" in said
     assert "confidential daily data" in said
+
+
+def test_limits_claim_no_delay_where_the_data_end_and_no_actual_data_where_they_are_simulated() -> None:
+    asked = together(a=AMPLE)
+    late = " ".join(limits(replace(asked, as_of=asked.as_of + pd.Timedelta(days=30))))
+    assert "45 days before the as-of date: the data end there" in late
+    simulated = " ".join(limits(replace(asked, data="synthetic")))
+    assert "says nothing about actual reserves" in simulated
+    assert "public weekly data" not in simulated
 
 
 def test_names_and_lists_read_like_text() -> None:
@@ -296,6 +319,18 @@ def test_a_failure_is_listed_and_stops_nobody(panel: Panel) -> None:
         "other": "it models sofr_iorb, not effr_iorb",
         "short": "needs 100 weeks",
     }
+
+
+def test_models_silent_for_the_same_reason_are_named_together() -> None:
+    silent = [Silence("a", "left out"), Silence("b", "broken"), Silence("c", "left out")]
+    assert list(reasons(silent)) == [("a, c", "left out"), ("b", "broken")]
+
+
+def test_a_sample_that_is_too_short_is_said_with_advice_that_fits(panel: Panel) -> None:
+    short = ShortHistoryError("'effr_iorb' has 8 complete weeks, fewer than the 100 needed. Raise it in the plan.")
+    expected = r"no model answered\. a, b: 'effr_iorb' has 8 .* the 100 needed\. Ask with a later --as-of or an earlier --start\.$"
+    with pytest.raises(ModelError, match=expected):
+        asked(panel, a=Toy(error=short), b=Toy(error=short))
 
 
 def test_a_sampler_that_failed_never_moves_the_state(panel: Panel) -> None:

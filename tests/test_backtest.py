@@ -17,8 +17,8 @@ import forecast.features  # noqa: F401  registers the features
 from forecast import cli
 from forecast.backtest import run
 from forecast.backtest.cells import cell_rng, cell_words, realised_scenario
+from forecast.backtest.drafts import sorted_quantiles
 from forecast.backtest.plan import BacktestPlan, ModelEntry, parse_plan
-from forecast.backtest.replay import sorted_quantiles
 from forecast.backtest.result import QUANTILES
 from forecast.backtest.stored import load_result
 from forecast.data.catalog import catalog
@@ -432,3 +432,21 @@ def test_the_report_says_which_paths_a_model_was_given(tmp_path: Path, monkeypat
     report = (tmp_path / "runs" / "told" / "report.html").read_text(encoding="utf-8")
     assert "given projected paths" in report
     assert "b (given what came true)" not in report
+
+
+@pytest.mark.usefixtures("toys")
+def test_the_summary_counts_origins_and_windows_that_do_not_overlap(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "load_vintages", lambda plan: (vintages(), {}))
+    path = tmp_path / "plan.toml"
+    path.write_text(f"{PLAN}[models.b]\n")
+    result = CliRunner().invoke(cli.forecast, ["backtest", str(path), "--workers", "1", "--run-id", "told"])
+    rows = [line.split() for line in result.output.splitlines()]
+    (head,) = (row for row in rows if row[:1] == ["model"])
+    (ours,) = (row for row in rows if row[:1] == ["b"])
+    (benchmark,) = (row for row in rows if row[:1] == ["a"])
+    assert head[-2:] == ["origins", "windows"]
+    assert ours[-2:] == ["9", "3"], "nine weekly origins hold three stretches of four weeks"
+    assert benchmark[-1] == "9"
+    assert "Windows:" in result.output

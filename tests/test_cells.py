@@ -338,8 +338,13 @@ def test_the_generator_of_a_cell_is_numpys_of_its_seed_and_words(seed: int) -> N
         assert ours.spawn(2)[1].random() == expected.spawn(2)[1].random()
 
 
-def test_the_code_of_its_members_is_code_of_a_combination(monkeypatch: pytest.MonkeyPatch) -> None:
-    entry = ModelEntry("pool", "linear_pool", {"members": ["random_walk", "ar"]})
+@pytest.mark.parametrize(
+    "members", [["random_walk", "ar"], ["random_walk", {"model": "linear_pool", "members": ["drift", "ar"]}]]
+)
+def test_the_code_of_its_members_and_of_theirs_is_code_of_a_combination(
+    members: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = ModelEntry("pool", "linear_pool", {"members": members})
     pool = create(entry.name, dict(entry.options))
     before = entry_digest(entry, pool)
     true = fingerprints.model_code

@@ -16,20 +16,22 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import forecast as fc
 import forecast.data.store
 import forecast.data.synthetic
 import forecast.features
 from forecast import registry
-from forecast.answers.ampleness import TOLERANCES, Ampleness, CurveDraws
+from forecast.answers.ampleness import CONFIDENT, TOLERANCES, Ampleness, CurveDraws
 from forecast.answers.assessment import Assessment
 from forecast.answers.verdict import sentence
 from forecast.cli import main
-from forecast.cli.ampleness import Question, ask
+from forecast.cli.ampleness import command
 from forecast.data.synthetic import Economy, Truth, simulate
 from forecast.data.vintages import Vintages
 from forecast.errors import DiagnosticsError, UnknownNameError
 from forecast.report.ampleness import render_ampleness
 from forecast.report.ampleness_document import ampleness_document
+from forecast.report.ampleness_question import AmplenessQuestion, ask_ampleness
 from forecast.report.demand_curve import curve_figure, distance_figure, slope_figure
 
 type Run = Callable[..., tuple[int, str, str]]
@@ -185,7 +187,7 @@ def assessment(economy: tuple[Vintages, Truth]) -> Assessment:
         patch.setattr(registry, "model_class", lambda name, **_: TOYS[name])
         patch.setattr(registry, "create", lambda name, *_: TOYS[name]())
         patch.setattr(forecast.data.synthetic, "simulate", lambda _: economy)
-        return ask(Question(), "synthetic")
+        return ask_ampleness(AmplenessQuestion(data="synthetic"))
 
 
 def words(text: str) -> str:
@@ -208,7 +210,7 @@ def test_the_screen_says_state_tables_reasons_and_limits(run: Run, assessment: A
         "Prior beside posterior",
         "toy_stuck: its sampler failed the diagnostics: R-hat of 'kink' is 1.3",
         "What would change the answer",
-        "confidential daily data",
+        "says nothing about actual reserves",
         "steps out",  # dated steps are those of another history
     ):
         assert part in said
@@ -416,6 +418,37 @@ def test_help_loads_nothing_heavy() -> None:
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "--as-of" in done.stdout
+    said = words(done.stdout)
+    assert f"by less than {-TOLERANCES[0]:g} bp where reserves are abundant" in said
+    assert f"by more than {-TOLERANCES[-1]:g} bp where they are scarce" in said
+    assert round(3 * CONFIDENT) == 2
+    assert "gives at least two chances in three" in said
+
+
+# --------------------------------------------------------------------------- in a notebook
+
+
+def test_one_call_gives_the_same_answer_in_a_notebook(run: Run, tmp_path: Path, capsys: Any) -> None:
+    _, shown, _ = run("--data", "synthetic")
+    assessment = fc.ask_ampleness(fc.AmplenessQuestion(data="synthetic"))
+    fc.print_assessment(assessment)
+    assert capsys.readouterr().out == shown
+    assert fc.write_ampleness(assessment, tmp_path / "page.html").exists()
+    assert fc.ask_ampleness().data == "synthetic"  # there is no archive
+
+
+def test_the_command_asks_what_the_question_asks_by_default() -> None:
+    defaults = {option.name: option.default for option in command.params}
+    question = fc.AmplenessQuestion()
+    assert (defaults["spread"], defaults["start"], defaults["seed"]) == (question.spread, question.start, question.seed)
+
+
+def test_on_a_screen_a_bar_counts_the_models_and_leaves_nothing(run: Run, monkeypatch: Any) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # a screen
+    _, out, err = run("--data", "synthetic", "--json")
+    assert json.loads(out)["state"]
+    assert "3/3" in err
+    assert err.endswith("\x1b[2K")
 
 
 # --------------------------------------------------------------------------- the page
@@ -442,7 +475,7 @@ def test_the_page_is_self_contained_and_the_same_every_time(page: str, assessmen
 
 
 def test_the_page_says_what_the_screen_says(page: str, assessment: Assessment) -> None:
-    for part in (sentence(assessment), "toy_stuck", "What would change the answer", "confidential daily data", "truth"):
+    for part in (sentence(assessment), "toy_stuck", "What would change the answer", "nothing about actual", "truth"):
         assert part in page
     assert page.count("<svg viewBox") == 3
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from forecast.errors import (
     UsageError,
 )
 from forecast.features.feature_set import FEATURES, Design, future_weeks
+from forecast.model import is_updatable
 from forecast.predictive import PredictiveDistribution
 from forecast.scenario import Scenario
 from forecast.units import UNITS
@@ -190,6 +191,62 @@ def test_options_come_from_lists_and_survive_pickling() -> None:
     assert again == direct
     assert again.models == direct.models
     assert create("ar", {"lags": 3}) == direct.models[1]
+
+
+# --------------------------------------------------------------------------- taking in new rows
+
+FADING = ({"model": "drifting_slope"}, {"model": "drifting_slope", "forgetting": 0.99, "lags": 2})
+
+
+def until(whole: Design, weeks: int) -> Design:
+    return replace(whole, targets=whole.targets.iloc[:weeks], features=whole.features.iloc[: weeks + AHEAD])
+
+
+def test_a_pool_can_be_updated_if_all_its_members_can() -> None:
+    assert is_updatable(LinearPool(FADING))
+    assert is_updatable(LinearPool((FADING[0], {"model": "linear_pool", "members": FADING})))
+    assert not is_updatable(LinearPool((*FADING, "random_walk")))
+
+
+def test_an_updated_pool_is_the_one_fitted_anew_bit_for_bit() -> None:
+    pool = LinearPool(FADING)
+    whole = design(pool.features)
+    updated = pool.fit(until(whole, 150), rng=np.random.default_rng(1))
+    for weeks in (151, 152, 170, 260):
+        now = until(whole, weeks)
+        before, updated = updated, updated.update(now)
+        assert before.members[0] is not updated.members[0], "the earlier fit is not changed"
+        anew = pool.fit(now, rng=np.random.default_rng(1))
+        drawn = [fit.predict(now.future(5), n_draws=40, rng=np.random.default_rng(2)).values for fit in (updated, anew)]
+        np.testing.assert_array_equal(drawn[0], drawn[1])
+
+
+def test_a_revised_row_reaches_the_members() -> None:
+    pool = LinearPool(FADING)
+    whole = design(pool.features)
+    revised = replace(
+        whole,
+        targets=whole.targets.assign(effr_iorb=whole.targets["effr_iorb"] + (whole.targets.index == "2017-03-08")),
+    )
+    drawn = [
+        pool.fit(first, rng=np.random.default_rng(1))
+        .update(revised)
+        .predict(revised.future(5), n_draws=40, rng=np.random.default_rng(2))
+        .values
+        for first in (until(whole, 200), revised)
+    ]
+    np.testing.assert_array_equal(drawn[0], drawn[1])
+
+
+def test_a_member_that_cannot_be_updated_or_fails_is_named() -> None:
+    mixed = LinearPool((*FADING, "random_walk"))
+    whole = design(mixed.features)
+    with pytest.raises(ModelError, match=r"member 3 \(random_walk\) cannot be updated"):
+        mixed.fit(whole, rng=np.random.default_rng(1)).update(whole)
+    pool = LinearPool(FADING)
+    fitted = pool.fit(whole, rng=np.random.default_rng(1))
+    with pytest.raises(ShortHistoryError, match=r"linear_pool: member 1 \(drifting_slope\)"):
+        fitted.update(until(whole, 20))
 
 
 # --------------------------------------------------------------------------- failures

@@ -19,25 +19,20 @@ from forecast.checks.calibration import (
     joint_distribution_test,
     simulation_based_calibration,
 )
+from models.kernels.drift_moves import draw_normal, draw_start_and_drift, rescale_drifts, residuals
 from models.kernels.drifting_regression import (
     Priors,
     Sample,
     State,
     coefficient_paths,
-    draw_disturbances,
-    draw_normal,
-    draw_start_and_drift,
     initial_state,
     initial_tuning,
-    move_level_and_scale,
-    move_stretches,
-    rescale_drifts,
-    residuals,
     sweep,
     sweeps,
 )
+from models.kernels.log_chi_square import component_table
+from models.kernels.rounding_moves import draw_disturbances, move_level_and_scale, move_stretches
 from models.kernels.simulation_smoother import log_density
-from models.kernels.stochastic_volatility import component_table
 
 type Array = NDArray[np.float64]
 TABLE = component_table()
@@ -209,7 +204,7 @@ def log_prior(parameters: Mapping[str, Array], y: Array) -> float:
     return float((z**2).sum() + ((parameters["drift"] / PRIORS.drift_sd) ** 2).sum())
 
 
-def calibrated(sampler: Callable[..., dict[str, Array]]) -> Calibration:
+def calibrated(sampler: Callable[..., dict[str, Array]], n: int = 200) -> Calibration:
     return simulation_based_calibration(
         simulate,
         sampler,
@@ -220,6 +215,7 @@ def calibrated(sampler: Callable[..., dict[str, Array]]) -> Calibration:
             "ends beyond 1": lambda p, y: float(p["end"][0] > 1),
         },
         seed=3,
+        n_simulations=n,
         threads=2,
     )
 
@@ -233,7 +229,8 @@ def test_the_sampler_is_calibrated() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("bug", BUGS)
 def test_each_of_seven_bugs_is_caught(bug: str) -> None:
-    assert calibrated(BUGS[bug]).failing, bug
+    # With 200 simulations a prior that is a quarter too wide is found from five seeds in eight only.
+    assert calibrated(BUGS[bug], 400).failing, bug
 
 
 # --------------------------------------------------------------------------- blocks

@@ -233,7 +233,7 @@ def test_a_scenario_that_lacks_a_week_is_refused(fitted: Any, sample: Design) ->
 
 
 def test_no_draws_are_refused() -> None:
-    with pytest.raises(ValueError, match="at least one"):
+    with pytest.raises(ValueError, match="draws = 0; give at least 1"):
         KinkedCurve(draws=0)
 
 

@@ -76,8 +76,8 @@ def test_a_given_slope_leaves_the_rest_to_least_squares() -> None:
 
 
 def test_persistence_is_that_of_the_residual() -> None:
-    assert fit(economy(1, weeks=1500, phi=0.8), residual="returns").phi == pytest.approx(0.8, abs=0.05)
-    assert fit(economy(1)).phi == 1.0
+    assert fit(economy(1, weeks=1500, phi=0.8), residual="returns").dynamics.phi == pytest.approx(0.8, abs=0.05)
+    assert fit(economy(1)).dynamics.phi == 1.0
 
 
 # --------------------------------------------------------------------------- the bootstrap
@@ -194,7 +194,7 @@ def test_the_residual_of_today_dies_out() -> None:
         for each in (still, shocked)
     ]
     gap = (paths[1] - paths[0]).to_numpy()
-    assert gap[0] == pytest.approx(10 * shocked.phi, abs=1.0)
+    assert gap[0] == pytest.approx(10 * shocked.dynamics.phi, abs=1.0)
     assert abs(gap[-1]) < 1.0
 
 
@@ -212,9 +212,9 @@ def test_by_default_the_spread_moves_from_where_it_was_by_the_slope_alone() -> N
 
 def test_innovations_of_a_random_walk_are_changes_over_one_week() -> None:
     periods = pd.DatetimeIndex(["2020-01-01", "2020-01-08", "2020-01-22", "2020-01-29"])
-    phi, found = random_walk(np.array([1.0, 3.0, 100.0, 98.0]), periods)
-    assert phi == 1.0
-    np.testing.assert_allclose(found, [2.0, -2.0])
+    found = random_walk(np.array([1.0, 3.0, 100.0, 98.0]), periods)
+    assert found.phi == 1.0
+    np.testing.assert_allclose(found.innovations, [2.0, -2.0])
 
 
 def test_the_line_is_a_dot_product() -> None:

@@ -19,13 +19,9 @@ from forecast.features.feature_set import FEATURES, CalendarEffect, Design, futu
 from forecast.model import Updatable, is_updatable
 from forecast.scenario import Scenario
 from forecast.units import UNITS
-from models.reserve_demand.online_regression import (
-    FittedOnlineRegression,
-    OnlineRegression,
-    moving_on,
-    persistent_slope,
-    walk,
-)
+from models.reserve_demand.drifting_paths import moving_on, persistent_slope, walk
+from models.reserve_demand.online_regression import OnlineRegression
+from models.reserve_demand.week_by_week import FittedWeekByWeek
 
 type Array = NDArray[np.float64]
 
@@ -65,15 +61,16 @@ def with_values(design: Design, row: int, **values: float) -> Design:
     return replace(design, targets=targets, features=features)
 
 
-def fit(design: Design, spec: OnlineRegression = FEW, seed: int = 5) -> FittedOnlineRegression:
+def fit(design: Design, spec: OnlineRegression = FEW, seed: int = 5) -> FittedWeekByWeek:
     return spec.fit(design, rng=np.random.default_rng(seed))
 
 
-def parts(fitted: FittedOnlineRegression) -> list[bytes]:
+def parts(fitted: FittedWeekByWeek) -> list[bytes]:
     state = fitted.folded.state
-    cloud = state.filtered.cloud
+    filtered = state.filters["spread"]
+    cloud = filtered.cloud
     assert cloud is not None
-    arrays: list[NDArray[Any]] = [state.filtered.log_density, state.filtered.past, cloud.weight, cloud.family]
+    arrays: list[NDArray[Any]] = [filtered.log_density, filtered.past, cloud.weight, cloud.family]
     arrays += [*cloud.particles, *(draws for _, draws in state.slopes)]
     return [array.tobytes() for array in arrays]
 

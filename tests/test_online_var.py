@@ -19,9 +19,10 @@ from forecast.features.feature_set import Design, future_weeks
 from forecast.model import Updatable, is_updatable
 from forecast.scenario import Scenario
 from forecast.units import UNITS
-from models.reserve_demand.online_var import FittedOnlineVAR, OnlineVAR, calm_draws
+from models.reserve_demand.drifting_system import equations
+from models.reserve_demand.online_var import OnlineVAR
 from models.reserve_demand.particle_regression import Cloud
-from models.reserve_demand.time_varying_regression import weekly_rows
+from models.reserve_demand.week_by_week import FittedWeekByWeek, calm_draws, settings
 
 type Array = NDArray[np.float64]
 
@@ -48,13 +49,13 @@ def cut(design: Design, weeks: int) -> Design:
     return replace(design, targets=design.targets.iloc[:weeks], features=design.features.iloc[: weeks + AHEAD])
 
 
-def fit(design: Design, spec: OnlineVAR = FEW, seed: int = 5) -> FittedOnlineVAR:
+def fit(design: Design, spec: OnlineVAR = FEW, seed: int = 5) -> FittedWeekByWeek:
     return spec.fit(design, rng=np.random.default_rng(seed))
 
 
-def parts(fitted: FittedOnlineVAR) -> list[bytes]:
+def parts(fitted: FittedWeekByWeek) -> list[bytes]:
     state, arrays = fitted.folded.state, [draws for _, draws in fitted.folded.state.slopes]
-    for filtered in (state.ratio, state.spread):
+    for filtered in state.filters.values():
         cloud = filtered.cloud
         assert cloud is not None
         arrays += [filtered.log_density, filtered.past, cloud.weight, *cloud.particles]
@@ -105,19 +106,18 @@ def test_it_sees_the_rows_of_the_model_it_follows() -> None:
     targets = design.targets.copy()
     targets.iloc[[80, 81]] = np.nan
     fitted = fit(replace(design, targets=targets), spec)
-    equations = spec.system.equations(weekly_rows(fitted.sample)[1])
-    for name, settings, filtered in zip(
-        ("ratio", "spread"), spec.settings, (fitted.folded.state.ratio, fitted.folded.state.spread), strict=True
-    ):
-        sample = equations[name].sample
+    found, run = equations(spec.system, fitted.sample.weekly_rows()[1]), settings(spec)
+    assert list(found) == list(run) == list(fitted.folded.state.filters) == ["ratio", "spread"]
+    for name, filtered in fitted.folded.state.filters.items():
+        sample = found[name].sample
         known = np.isfinite(filtered.y)
         np.testing.assert_array_equal(filtered.X[known], sample.X[known])
         np.testing.assert_array_equal(filtered.y[known], sample.y[known])
         # Without the spread of week t the other may still know the ratio's equation of that week: rows are whole here.
         assert set(np.flatnonzero(known)) <= set(np.flatnonzero(np.isfinite(sample.y)))
-        for mine, theirs in zip(settings.priors, equations[name].priors, strict=True):
+        for mine, theirs in zip(run[name].priors, found[name].priors, strict=True):
             np.testing.assert_array_equal(mine, theirs)
-        assert settings.rounding == sample.rounding
+        assert run[name].rounding == sample.rounding
 
 
 def test_calendar_effects_stand_in_both_equations() -> None:
@@ -151,12 +151,16 @@ def test_draws_that_explode_are_left_out_where_there_are_others() -> None:
     own = np.tile([0.5, 1.2], 50)
     ratio = np.column_stack([np.zeros(100), own, np.zeros(100)])
     spread = np.tile([0.0, -1.0, 0.0, 0.5], (100, 1))
-    (b, *_), (c, *_) = calm_draws(cloud(ratio), cloud(spread), 1, 200, np.random.default_rng(3))
+
+    def kept(n: int) -> list[Array]:
+        clouds = {"ratio": cloud(ratio), "spread": cloud(spread)}
+        return [each[0] for each in calm_draws(clouds, FEW.system, n, np.random.default_rng(3)).values()]
+
+    b, c = kept(200)
     assert (len(b), len(c)) == (200, 200)
     np.testing.assert_allclose(b[:, 1], 0.5, atol=1e-4)
     ratio[:, 1] = 1.2
-    (b, *_), _ = calm_draws(cloud(ratio), cloud(spread), 1, 50, np.random.default_rng(3))
-    np.testing.assert_allclose(b[:, 1], 1.2, atol=1e-4)
+    np.testing.assert_allclose(kept(50)[0][:, 1], 1.2, atol=1e-4)
 
 
 def test_a_scenario_moves_the_spread_by_about_the_slope() -> None:

@@ -12,8 +12,8 @@ from scipy import stats
 
 from forecast.errors import DiagnosticsError
 from models.kernels.drifting_regression import Priors, Sample
-from models.kernels.particle_filter import Particles, filter_through, gathered, move, resampled, take_in
-from models.kernels.stochastic_volatility import component_table
+from models.kernels.log_chi_square import component_table
+from models.kernels.particle_filter import Particles, filter_through, gather, move, resampled, take_in
 from models.reserve_demand import particle_regression
 from models.reserve_demand.particle_regression import (
     Cloud,
@@ -186,7 +186,10 @@ def test_paths_are_followed_back_through_ancestors() -> None:
     paths = [list(row) for row in past]
     for of, now in zip(ancestors, h, strict=True):
         paths = [[*paths[j], value] for j, value in zip(of, now, strict=True)]
-    np.testing.assert_array_equal(gathered(past, ancestors, h), np.array(paths))
+    for some in (slice(0, 5), slice(2, 4)):
+        found = np.empty((len(range(5)[some]), 10))
+        gather(past, ancestors, h, some.start, found)
+        np.testing.assert_array_equal(found, np.array(paths)[some])
 
 
 def test_moving_leaves_the_posterior_where_it_is() -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from forecast.backtest.plan import BacktestPlan, parse_plan, plan_from_json, plan_to_json, read_plan
+from forecast.backtest.plan import BacktestPlan, parse_plan, read_plan
+from forecast.backtest.plan_json import plan_from_json, plan_to_json
 from forecast.errors import PlanError
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -15,7 +15,8 @@ import forecast.features  # noqa: F401  registers the features
 from forecast.backtest import run
 from forecast.backtest.cells import Cell, sub_design
 from forecast.backtest.model_inputs import Answers, answers_for, inputs_used
-from forecast.backtest.plan import BacktestPlan, ModelEntry, parse_plan, plan_from_json, plan_to_json, stages
+from forecast.backtest.plan import BacktestPlan, ModelEntry, parse_plan, stages
+from forecast.backtest.plan_json import plan_from_json, plan_to_json
 from forecast.backtest.replay import CellRunner, Replay
 from forecast.backtest.result import BacktestResult
 from forecast.calendar import NEW_YORK

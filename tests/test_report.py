@@ -299,9 +299,11 @@ def test_scores_in_the_table_are_the_scorecards(result: BacktestResult, page: st
 def test_the_details_repeat_the_comparison(result: BacktestResult, page: str) -> None:
     compared = result.scorecard.against("walk")
     details = [t for t in tables_of(page) if "Benchmark's CRPS" in [c.replace("&#39;", "'") for c in t[0]]]
-    rows = [row for table in details for row in table[1:] if len(row) == 10]
+    rows = [row for table in details for row in table[1:] if len(row) == 11]
     assert len(rows) == len(compared)
-    shown = sorted((float(row[2]), float(row[3])) for row in rows)
+    windows = sorted((int(row[1]), int(row[2])) for row in rows)
+    assert windows == sorted(zip(compared["n"], compared["windows"], strict=True))
+    shown = sorted((float(row[3]), float(row[4])) for row in rows)
     expected = sorted(zip(compared["mean"], compared["benchmark"], strict=True))
     np.testing.assert_allclose(shown, expected, rtol=6e-3)
 
@@ -312,7 +314,9 @@ def test_the_matrix_says_skill_p_value_and_cells(result: BacktestResult) -> None
     table = score_matrix(own, tests, benchmark="walk", horizons=(1, 4, 13))
     row = next(row for row in table.groups[0][1] if row[0].text == "sharp")
     test = tests[(tests["model"] == "sharp") & (tests["horizon"] == 4)].iloc[0]
-    assert row[2].small == f"{percent(test['skill'], signed=True)} · p {p_value(test['p_value'])} · n 60"
+    assert row[2].small == f"{percent(test['skill'], signed=True)} · p {p_value(test['p_value'])} · n 60 · 15 windows"
+    assert row[1].small.endswith("· n 60"), "a week ahead nothing overlaps"
+    assert row[3].small.endswith("· n 60 · 5 windows")
     assert table.groups[0][1][0][0].text == "walk"
 
 
@@ -355,6 +359,8 @@ def test_regimes_have_their_own_columns(result: BacktestResult, page: str) -> No
     assert table.head == ("Model", "All origins", "early", "late")
     late = compared[(compared["target"] == "ratio") & (compared["regime"] == "late") & (compared["horizon"] == 1)]
     assert table.groups[0][1][0][3].text == percent(float(late["skill"].iloc[0]), signed=True)
+    weeks = int(late["n"].iloc[0])
+    assert table.groups[2][1][0][3].small.endswith(f"· n {weeks} · {-(-weeks // 13)} windows")
     assert ["Model", "All origins", "early", "late"] in [table[0] for table in tables_of(page)]
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from forecast.errors import DataError, UsageError
 from forecast.evaluation.confidence_set import confidence_set, superior_models
-from forecast.evaluation.inference import diebold_mariano, giacomini_white, overlap
+from forecast.evaluation.inference import diebold_mariano, giacomini_white, overlap, windows
 from forecast.evaluation.scorecard import Scorecard
 from forecast.evaluation.scores import COLUMNS, score_cell
 
@@ -435,3 +435,52 @@ def test_a_hole_in_the_origins_does_not_hide_the_overlap_elsewhere():
 def test_the_change_of_the_clock_does_not_stretch_a_week():
     spring = ORIGINS[(ORIGINS > "2022-03-01") & (ORIGINS < "2022-04-01")]
     assert overlap(spring, 1) == 0
+
+
+# ---------------------------------------------------------------- windows
+
+
+@pytest.mark.parametrize(
+    ("every", "horizon"), [(1, 1), (1, 4), (1, 13), (1, 26), (4, 13), (13, 13), (13, 26), (13, 4), (5, 26)]
+)
+def test_windows_of_evenly_spaced_origins_have_a_closed_form(every, horizon):
+    origins = ORIGINS[::every]
+    assert windows(origins, horizon) == math.ceil(len(origins) / math.ceil(horizon / every))
+
+
+def test_two_years_of_weekly_origins_hold_eight_quarters_and_four_halves():
+    years = pd.date_range("2018-01-04 17:00", "2019-12-31", freq="7D").tz_localize("America/New_York")
+    assert [windows(years, h) for h in (1, 13, 26)] == [104, 8, 4]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_windows_are_those_of_a_walk_that_takes_each_origin_it_can(seed):
+    rng = np.random.default_rng(seed)
+    origins = ORIGINS[np.sort(rng.choice(len(ORIGINS), size=rng.integers(1, 60), replace=False))]
+    horizon, taken = int(rng.integers(1, 30)), []
+    for day in origins.tz_localize(None).normalize():
+        if not taken or day - taken[-1] >= pd.Timedelta(weeks=horizon):
+            taken.append(day)
+    assert windows(origins, horizon) == len(taken)
+
+
+def test_no_more_windows_fit_than_are_counted():
+    """Taking the first that fits is optimal: no choice of origins that do not overlap is larger."""
+    days = np.array([0, 1, 3, 4, 5, 9, 10, 12, 13, 17])
+    most = max(
+        len(chosen)
+        for mask in range(1 << len(days))
+        if len(chosen := days[[bool(mask >> i & 1) for i in range(len(days))]]) and (np.diff(chosen) >= 4).all()
+    )
+    assert windows(ORIGINS[days], 4) == most
+
+
+def test_the_comparison_counts_windows_among_common_cells_in_each_regime():
+    table = CARD.table
+    gone = (table["model"] == "random_walk") & (table["origin"] == ORIGINS[0])
+    got = Scorecard(table[~gone]).against("random_walk", regimes=[FIRST, SECOND])
+    curve = pick(got, model="curve", conditioning="none", target="reserves", horizon=4).set_index("regime")
+    assert curve["windows"].to_dict() == {"all": 26, "first year": 13, "second year": 13}
+    assert curve["n"].to_dict() == {"all": 103, "first year": 51, "second year": 52}
+    slow = one(got, model="slow", target="reserves", horizon=4, regime="all")
+    assert slow["windows"] == slow["n"] == 7, "13 weeks apart, forecasts of 4 weeks do not overlap"

@@ -1,4 +1,4 @@
-"""Stochastic volatility: the mixture, its table, each block against closed forms, recovery, and the joint test."""
+"""Stochastic volatility: each block against closed forms, recovery, and the joint test."""
 
 from __future__ import annotations
 
@@ -12,22 +12,12 @@ from scipy import stats
 pytest.importorskip("numba")
 
 from forecast.checks.calibration import effective_size, joint_distribution_test
+from models.kernels.log_chi_square import component_table
+from models.kernels.metropolis import adaptation
 from models.kernels.stochastic_volatility import (
-    MARGIN,
-    MEANS,
-    PROBABILITIES,
-    TABLE_FROM,
-    TABLE_STEPS,
-    TABLE_TO,
-    VARIANCES,
-    adaptation,
-    component,
-    component_table,
-    draw_components,
     draw_log_variance,
     draw_scale,
-    exact_component,
-    log_density_integrated,
+    filter_pair,
     log_prior,
     sweep_volatility,
 )
@@ -45,53 +35,6 @@ def autoregression(T: int, parameters: Array, rng: np.random.Generator) -> Array
         h[t] = mu + deviation
         deviation = phi * deviation + sigma * rng.standard_normal()
     return h
-
-
-# --------------------------------------------------------------------------- the mixture
-
-
-def test_the_mixture_has_the_moments_of_a_log_chi_square() -> None:
-    assert PROBABILITIES.sum() == pytest.approx(1.0, abs=1e-12)
-    mean = PROBABILITIES @ MEANS
-    centred = MEANS - mean
-    third = PROBABILITIES @ (centred**3 + 3 * centred * VARIANCES)
-    fourth = PROBABILITIES @ (centred**4 + 6 * centred**2 * VARIANCES + 3 * VARIANCES**2)
-    assert mean == pytest.approx(-np.euler_gamma - np.log(2), abs=1e-4)
-    assert PROBABILITIES @ (centred**2 + VARIANCES) == pytest.approx(np.pi**2 / 2, abs=2e-3)
-    assert third == pytest.approx(-16.8288, abs=0.02)  # polygamma(2, 1/2)
-    assert fourth - 3 * (np.pi**2 / 2) ** 2 == pytest.approx(np.pi**4, rel=0.01)  # polygamma(3, 1/2)
-
-
-def test_the_density_of_the_mixture_is_that_of_a_log_chi_square() -> None:
-    x = np.linspace(-12, 4, 400)
-    exact = np.exp(0.5 * x - 0.5 * np.exp(x)) / np.sqrt(2 * np.pi)
-    mixture = (PROBABILITIES * stats.norm.pdf(x[:, None], MEANS, np.sqrt(VARIANCES))).sum(axis=1)
-    np.testing.assert_allclose(mixture, exact, atol=4e-4)
-
-
-def test_interpolation_errs_by_less_than_the_margin() -> None:
-    d = np.arange(TABLE_FROM, TABLE_TO, 1 / (8 * TABLE_STEPS))
-    density = PROBABILITIES * stats.norm.pdf(d[:, None], MEANS, np.sqrt(VARIANCES))
-    exact = np.cumsum(density, axis=1)[:, :-1] / density.sum(axis=1, keepdims=True)
-    row = ((d - TABLE_FROM) * TABLE_STEPS).astype(int)
-    part = ((d - TABLE_FROM) * TABLE_STEPS - row)[:, None]
-    assert np.abs(TABLE[row] + part * (TABLE[row + 1] - TABLE[row]) - exact).max() < 0.6 * MARGIN
-
-
-def test_the_table_never_disagrees_with_the_exact_rule() -> None:
-    rng = np.random.default_rng(1)
-    d, u = rng.uniform(TABLE_FROM - 5, TABLE_TO + 5, 100_000), rng.random(100_000)
-    for place, uniform in zip(d, u, strict=True):
-        assert component(place, uniform, TABLE) == exact_component(place, uniform)
-
-
-def test_components_have_their_probabilities() -> None:
-    for d in (-9.0, -1.3, 2.0, 50.0, -400.0):
-        u = (np.arange(20_000) + 0.5) / 20_000
-        found = np.bincount([exact_component(d, x) for x in u], minlength=10) / len(u)
-        log_weight = np.log(PROBABILITIES) + stats.norm.logpdf(d, MEANS, np.sqrt(VARIANCES))
-        weight = np.exp(log_weight - log_weight.max())
-        np.testing.assert_allclose(found, weight / weight.sum(), atol=1e-4)
 
 
 # --------------------------------------------------------------------------- blocks
@@ -120,8 +63,21 @@ def test_the_integrated_density_is_the_dense_one(observed: tuple[Array, Array, A
         return float(stats.multivariate_normal.logpdf(centred[seen], np.full(seen.sum(), p[0]), covariance))
 
     other = np.array([0.3, -0.4, 1.1])
-    difference = log_density_integrated(centred, noise, *parameters) - log_density_integrated(centred, noise, *other)
-    assert difference == pytest.approx(exact(parameters) - exact(other), rel=1e-11)
+    one, another = filter_pair(centred, noise, parameters, other, np.empty((2, 15)), np.empty((2, 15)))
+    assert one - another == pytest.approx(exact(parameters) - exact(other), rel=1e-11)
+
+
+def test_of_a_pair_each_is_filtered_as_it_would_be_alone(observed: tuple[Array, Array, Array]) -> None:
+    centred, noise, parameters = observed
+    other, found = np.array([0.3, -0.4, 1.1]), np.empty((3, 2, 2, 15))
+    densities = [
+        filter_pair(centred, noise, *pair, found[i, 0], found[i, 1])
+        for i, pair in enumerate([(parameters, other), (other, parameters), (parameters, parameters)])
+    ]
+    assert densities[1] == densities[0][::-1]
+    assert densities[2] == (densities[0][0], densities[0][0])
+    np.testing.assert_array_equal(found[1], found[0, :, ::-1])
+    np.testing.assert_array_equal(found[2], found[0, :, [0, 0]].swapaxes(0, 1))
 
 
 def test_log_variances_are_drawn_from_the_dense_posterior(observed: tuple[Array, Array, Array]) -> None:
@@ -131,9 +87,10 @@ def test_log_variances_are_drawn_from_the_dense_posterior(observed: tuple[Array,
     mean = parameters[0] + gain @ (centred[seen] - parameters[0])
     covariance = prior - gain @ prior[seen]
     rng, h, n = np.random.default_rng(3), np.empty(15), 40_000
-    found = np.empty((n, 15))
+    found, means, variances = np.empty((n, 15)), np.empty((2, 15)), np.empty((2, 15))
+    filter_pair(centred, noise, parameters, parameters, means, variances)
     for i in range(n):
-        draw_log_variance(centred, noise, parameters, rng, h)
+        draw_log_variance(means[1], variances[1], parameters, rng, h)
         found[i] = h
     sd = np.sqrt(np.diag(covariance))
     assert np.abs((found.mean(axis=0) - mean) / sd).max() * np.sqrt(n) < 4.0
@@ -147,7 +104,7 @@ def test_the_prior_is_that_documented_with_its_jacobian() -> None:
         return float(density + stats.halfnorm.logpdf(sigma, scale=PRIORS[4]) + jacobian)
 
     one, other = (-0.3, 0.9, 0.2), (1.2, 0.1, 0.9)
-    found = log_prior(*one, PRIORS) - log_prior(*other, PRIORS)
+    found = log_prior(np.array(one), PRIORS) - log_prior(np.array(other), PRIORS)
     assert found == pytest.approx(exact(*one) - exact(*other), rel=1e-12)
 
 
@@ -162,14 +119,6 @@ def test_scales_are_drawn_from_the_generalised_inverse_gaussian() -> None:
     exact = stats.geninvgauss((1 - n) / 2, np.sqrt(a * squares), scale=np.sqrt(squares / a))
     draws = np.array(found)[:: max(1, int(len(found) / effective_size(np.log(found))))]
     assert stats.kstest(draws, exact.cdf).pvalue > 1e-3
-
-
-def test_missing_disturbances_leave_no_observation() -> None:
-    centred, noise = np.empty(3), np.empty(3)
-    draw_components(np.array([-1.0, np.nan, -40.0]), np.zeros(3), TABLE, np.random.default_rng(5), centred, noise)
-    assert np.isnan(centred[1])
-    assert np.isfinite(centred[[0, 2]]).all()
-    assert set(noise[[0, 2]]) <= set(VARIANCES)
 
 
 # --------------------------------------------------------------------------- the sweep

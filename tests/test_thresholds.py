@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from forecast.backtest.plan import parse_plan, plan_from_json, plan_to_json
+from forecast.backtest.plan import parse_plan
+from forecast.backtest.plan_json import plan_from_json, plan_to_json
 from forecast.errors import PlanError
 
 PLAN = """

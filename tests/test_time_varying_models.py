@@ -23,21 +23,12 @@ from forecast.scenario import Scenario
 from forecast.units import UNITS
 from models._posterior import flat
 from models.reserve_demand.curve_path import curve_sample
+from models.reserve_demand.drifting_paths import instrumental_slopes, joint_paths, largest_root, prior_coefficients
+from models.reserve_demand.drifting_system import equations, with_holes
 from models.reserve_demand.gibbs_chains import GibbsSampler
-from models.reserve_demand.time_varying_regression import (
-    FittedTimeVaryingRegression,
-    TimeVaryingRegression,
-    prior_coefficients,
-    weekly_rows,
-    with_holes,
-)
-from models.reserve_demand.time_varying_var import (
-    FittedTimeVaryingVAR,
-    TimeVaryingVAR,
-    instrumental_slopes,
-    joint_paths,
-    largest_root,
-)
+from models.reserve_demand.hindsight import FittedWithHindsight
+from models.reserve_demand.time_varying_regression import TimeVaryingRegression
+from models.reserve_demand.time_varying_var import TimeVaryingVAR
 
 AHEAD = 26
 EFFECT = "quarter_end_week"
@@ -135,7 +126,7 @@ def test_the_largest_root_is_that_of_the_reduced_form() -> None:
 def test_joint_paths_follow_both_equations_and_keep_what_is_known() -> None:
     ratio = np.array([[1.0, np.nan, 2.0]])
     spread = np.array([-3.0, np.nan, np.nan])
-    effects = np.array([[0.0], [1.0], [0.0]])
+    effects = np.array([[1.0], [0.0]])
     coefficients = {
         "ratio": np.tile([0.5, 0.9, 0.1, 0.0], (1, 2, 1)),
         "spread": np.tile([1.0, -2.0, 0.5, 0.6, 4.0], (1, 2, 1)),
@@ -157,7 +148,7 @@ def test_rows_run_from_the_first_complete_week_to_the_last_published_spread() ->
     s, x = economy(120)
     s[:3], x[:5] = np.nan, np.nan
     sample = curve_sample("x", "effr_iorb", ("reserve_ratio", EFFECT), design(s, x))
-    weeks, rows = weekly_rows(sample)
+    weeks, rows = sample.weekly_rows()
     assert len(weeks) == len(rows) == 115
     np.testing.assert_array_equal(rows[:, 0], s[5:])
     assert np.isnan(rows[-2:, 1]).all()
@@ -166,8 +157,8 @@ def test_rows_run_from_the_first_complete_week_to_the_last_published_spread() ->
 def test_equations_hold_the_lags_they_name() -> None:
     s, x = economy(110)
     rows = np.column_stack([s, x, np.zeros(110)])
-    equations = VAR.equations(rows)
-    for name, e in equations.items():
+    found = equations(VAR.system, rows)
+    for name, e in found.items():
         assert e.sample.X.shape == (110, len(e.regressors))
         assert len(e.priors.mean) == len(e.priors.sd) == len(e.priors.drift_sd) == len(e.regressors)
         column = {label: e.sample.X[:, j] for j, label in enumerate(e.regressors)}
@@ -175,9 +166,9 @@ def test_equations_hold_the_lags_they_name() -> None:
         np.testing.assert_allclose(column["effr_iorb, lag 1"][2:], s[1:-1])
         assert np.isnan(e.sample.y[:2]).all()
         assert name in ("ratio", "spread")
-    np.testing.assert_allclose(equations["spread"].sample.X[2:, 1], x[2:] - 12)
-    assert equations["ratio"].sample.rounding == 0
-    assert equations["spread"].sample.rounding == pytest.approx(1 / 12)
+    np.testing.assert_allclose(found["spread"].sample.X[2:, 1], x[2:] - 12)
+    assert found["ratio"].sample.rounding == 0
+    assert found["spread"].sample.rounding == pytest.approx(1 / 12)
 
 
 def test_prior_coefficients_spread_as_they_drift() -> None:
@@ -267,12 +258,27 @@ def test_without_a_scenario_uncertainty_grows(model: Any) -> None:
     assert width[-1] > 1.3 * width[0]
 
 
-def test_known_futures_of_the_ratio_are_used_by_the_vector_autoregression() -> None:
-    model: FittedTimeVaryingVAR = fitted(VAR)
-    weeks = pd.DatetimeIndex(model.sample.history.periods[-4:])
-    found = model._ratio(weeks, None, 5)
-    assert found.shape == (1, 4)
-    np.testing.assert_array_equal(np.isnan(found[0]), [False, False, True, True])
+def test_a_bridge_keeps_to_what_is_published_and_begins_after_the_last_complete_week() -> None:
+    s, x = economy(120)
+    s[-1], x[110] = np.nan, np.nan
+    sample = curve_sample("x", "effr_iorb", ("reserve_ratio", EFFECT), design(s, x, late=3))
+    bridge = sample.bridge(8, design(s, x).future(2), None, 5)
+    assert bridge.last == 116
+    assert len(bridge.weeks) == 5
+    assert np.isnan(bridge.ratio).all()
+    np.testing.assert_array_equal(bridge.spread, [*s[117:119], np.nan, np.nan, np.nan])
+    expected = np.column_stack([x, s])[109:117]
+    expected[1, 0] = x[109]  # the hole holds the value before it
+    np.testing.assert_array_equal(bridge.before, expected)
+
+
+def test_a_hole_among_the_lags_of_the_forecast_is_bridged() -> None:
+    s, x = economy()
+    x[-4] = np.nan  # the last but one of the published ratios
+    draws = VAR.fit(design(s, x), rng=np.random.default_rng(2)).predict(
+        example().future(3), n_draws=50, rng=np.random.default_rng(3)
+    )
+    assert np.isfinite(draws.values).all()
 
 
 # --------------------------------------------------------------------------- what is recovered and refused
@@ -283,7 +289,7 @@ def test_known_futures_of_the_ratio_are_used_by_the_vector_autoregression() -> N
 @pytest.mark.parametrize("kind", [TimeVaryingRegression, TimeVaryingVAR])
 def test_a_constant_slope_is_recovered(kind: Any, slope: float) -> None:
     s, x = economy(500, slope=slope, seed=9)
-    fit: FittedTimeVaryingRegression = kind(effects=(EFFECT,), weeks_after=4).fit(
+    fit: FittedWithHindsight = kind(effects=(EFFECT,), weeks_after=4).fit(
         design(np.round(s, 1), x), rng=np.random.default_rng(1)
     )
     told = fit.ampleness()
@@ -349,7 +355,7 @@ def test_the_sampler_repeats_a_failed_run_once_and_longer(monkeypatch: pytest.Mo
 
 
 def test_forecasts_use_stable_draws_only() -> None:
-    model: FittedTimeVaryingVAR = fitted(VAR)
+    model: FittedWithHindsight = fitted(VAR)
     chosen = model._chosen(1_000, np.random.default_rng(1))
     roots = largest_root(*(flat(model.posterior, f"coefficients_{n}") for n in ("ratio", "spread")), VAR.lags)
     assert len(chosen) == 1_000

@@ -294,3 +294,110 @@ def test_origins_of_a_task_follow_each_other() -> None:
     backtest(plan())
     weeks = [week for week in STEPS if week > pd.Timestamp("2018-06-06")]
     assert sum(later < earlier for earlier, later in pairwise(weeks)) < 4
+
+
+# --------------------------------------------------------------------------- who runs where
+
+
+def four_models(monkeypatch: pytest.MonkeyPatch) -> BacktestPlan:
+    """Two sampled models that can be updated, one that cannot, and a quick one that can."""
+    kinds = {
+        "twin": (Smoother, True),
+        "smoother": (Smoother, True),
+        "chains": (Refitted, True),
+        "quick": (Smoother, False),
+    }
+    monkeypatch.setattr(run, "create", lambda name, options, where: kinds[name][0](name, sampled=kinds[name][1]))
+    return plan(models=tuple(ModelEntry(name, name) for name in kinds), benchmark="quick")
+
+
+def tasks_of(asked: BacktestPlan, monkeypatch: pytest.MonkeyPatch, workers: int, **options: Any) -> list[Any]:
+    """How a backtest is divided for so many workers; it runs in this process all the same."""
+    found, tasks = list[Any](), schedule._tasks
+
+    def noting(runner: Any, asks: Any, _workers: int) -> list[Any]:
+        found.extend(tasks(runner, asks, workers))
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(schedule, "_tasks", noting)
+        patch.setattr(schedule, "_own_compile_folder", lambda slot: None)
+        backtest(asked, **options)
+    return found
+
+
+def labels(task: Any) -> set[str]:
+    return {ask.entry.label for asks in task.origins for ask in asks}
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4, 16])
+def test_a_sampled_model_that_is_updated_has_one_task_in_the_order_of_origins(
+    workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = four_models(monkeypatch)
+    tasks = tasks_of(asked, monkeypatch, workers)
+    for name in ("twin", "smoother"):
+        (task,) = (task for task in tasks if name in labels(task))
+        assert labels(task) == {name}
+        assert [asks[0].origin for asks in task.origins] == list(asked.origins)
+    assert sum("chains" in labels(task) for task in tasks) == 2
+    assert sum("quick" in labels(task) for task in tasks) == (1 if workers == 1 else -(-30 // -(-30 // (4 * workers))))
+    slots = [task.slot for task in tasks if task.slot is not None]
+    assert len(slots) == len(set(slots)) == 4, "two processes never compile in one folder"
+    assert [task.slot is None for task in tasks] == sorted(task.slot is None for task in tasks), "sampled models first"
+    quick = sum("quick" in labels(task) for task in tasks)
+    assert CALLS.count("fit") == 30 + 2 + quick
+    assert CALLS.count("update") == 2 * 29 + 30 - quick
+
+
+def test_a_slot_keeps_its_compiled_functions_when_part_of_a_run_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = four_models(monkeypatch)
+    whole = {
+        name: task.slot for task in tasks_of(asked, monkeypatch, 4) for name in labels(task) & {"smoother", "twin"}
+    }
+    only = replace(asked, models=asked.models[:2], benchmark="twin")
+    backtest(only, run_id="part")
+    rest = {name: task.slot for task in tasks_of(asked, monkeypatch, 4, run_id="part") for name in labels(task)}
+    assert set(rest) == {"chains", "quick"}
+    backtest(replace(asked, models=(asked.models[0],), benchmark="twin"), run_id="other")
+    rest = {name: task.slot for task in tasks_of(asked, monkeypatch, 4, run_id="other") for name in labels(task)}
+    assert rest["smoother"] == whole["smoother"] != whole["twin"]
+
+
+@pytest.mark.parametrize("revise", [False, True])
+def test_the_division_into_tasks_changes_no_cell(revise: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, data = four_models(monkeypatch), vintages(revise=revise)
+    contents = set()
+    for workers in (1, 3, 16):
+        with monkeypatch.context() as patch:
+            tasks = schedule._tasks
+            patch.setattr(schedule, "_own_compile_folder", lambda slot: None)
+            patch.setattr(schedule, "_tasks", lambda runner, asks, _, n=workers, tasks=tasks: tasks(runner, asks, n))
+            contents.add(backtest(asked, vintages=data).about["content"])
+    one_origin_a_task(monkeypatch, order=-1)
+    monkeypatch.setattr(schedule, "_own_compile_folder", lambda slot: None)
+    contents.add(backtest(asked, vintages=data).about["content"])
+    assert len(contents) == 1
+
+
+def test_an_interrupted_fold_goes_on_with_the_origins_that_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = replace(four_models(monkeypatch), models=(ModelEntry("smoother", "smoother"),), benchmark="smoother")
+    whole = backtest(asked, run_id="whole").about["content"]
+    smoothed = _smoothed
+
+    def interrupted(design: Design, key: int, before: Folded[Array] | None) -> FittedSmoother:
+        if len(CALLS) == 12:
+            raise KeyboardInterrupt
+        return smoothed(design, key, before)
+
+    monkeypatch.setattr(schedule, "_AT_RISK", 0.0)
+    CALLS.clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(sys.modules[__name__], "_smoothed", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            backtest(asked, run_id="cut")
+    assert ["fit", *["update"] * 11] == CALLS
+    CALLS.clear()
+    resumed = backtest(asked, run_id="cut")
+    assert ["fit", *["update"] * 18] == CALLS, "eleven origins are on disk; the rows before are folded once more"
+    assert resumed.about["content"] == whole

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from forecast.backtest.stored import load_result
-from forecast.cli.ampleness import Question, ask
+from forecast.report.ampleness_question import AmplenessQuestion, ask_ampleness
 from forecast.report.charts import fan_models, fans, sampled_models
 from forecast.report.demand_curve import curve_figure
 from forecast.report.svg import drawn, hue, looks
@@ -41,7 +41,7 @@ def standalone(svg: str) -> str:
 
 def demand_curve(file: str, *models: str) -> None:
     """Spread against reserves in the embedded economy, with what each model makes of it and what is true."""
-    assessment = ask(Question(models=models), "synthetic")
+    assessment = ask_ampleness(AmplenessQuestion(models=models, data="synthetic"))
     drawing = curve_figure(assessment)
     if drawing is None:
         raise SystemExit("No model with a curve answered.")

@@ -32,7 +32,9 @@ from models.kernels.drifting_regression import (
     sweep,
     sweeps,
 )
-from models.kernels.stochastic_volatility import adaptation, component_table, sweep_volatility
+from models.kernels.log_chi_square import component_table
+from models.kernels.metropolis import adaptation
+from models.kernels.stochastic_volatility import sweep_volatility
 
 type Array = NDArray[np.float64]
 TABLE = component_table()

@@ -142,9 +142,20 @@ class Ampleness:
         return bool(len(inside) and self.ratio.min() <= np.median(inside) <= self.ratio.max())
 
     def chances(self) -> dict[State, float]:
-        """Probability of each state: the slope now against the first and the last tolerance."""
-        flat, steep = 1 - self.slope_below(TOLERANCES[0]), self.slope_below(TOLERANCES[-1])
-        return {"abundant": flat, "ample": 1 - flat - steep, "scarce": steep}
+        """Probability of each state: of x now against x*(c) of the first and the last tolerance, c = -0.25 and -1.
+
+        Not of the slope now where there is a curve: one that is S-shaped is flat again where reserves are scarcest. A
+        model without a curve is judged by its slope now.
+        """
+        flattest, steepest = TOLERANCES[0], TOLERANCES[-1]
+        tight, scarce = self.slope[:, -1] < flattest, self.slope[:, -1] < steepest
+        if self.thresholds:
+            bounds = np.stack([self.thresholds[flattest], self.thresholds[steepest]])
+            answered = ~np.isnan(bounds).any(axis=0)
+            if answered.any():
+                tight, scarce = self.ratio[-1] < bounds[:, answered]
+        not_abundant, short = float(np.mean(tight)), float(np.mean(scarce))
+        return {"abundant": 1 - not_abundant, "ample": not_abundant - short, "scarce": short}
 
     def state(self) -> State:
         """The state that has at least two chances in three; "cannot tell" where none has."""

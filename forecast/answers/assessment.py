@@ -6,7 +6,7 @@ the answer is "cannot tell".
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from time import perf_counter
 
@@ -16,7 +16,7 @@ import pandas as pd
 from forecast.answers.ampleness import Ampleness, State, TellsAmpleness
 from forecast.answers.true_curve import TrueCurve
 from forecast.data.vintages import Panel
-from forecast.errors import DataError, DiagnosticsError, MissingSeriesError, ModelError
+from forecast.errors import DataError, DiagnosticsError, MissingSeriesError, ModelError, ShortHistoryError
 from forecast.features.feature_set import Design, FeatureSet
 from forecast.model import Model
 
@@ -166,8 +166,8 @@ def assess(
     if progress:
         progress(len(models), len(models), "")
     if not answers:
-        said = "; ".join(f"{each.model}: {each.reason}" for each in silent)
-        raise ModelError(f"no model answered. {said or 'None was asked: name one with --model.'}")
+        said = "; ".join(f"{names}: {reason.rstrip('.')}" for names, reason in reasons(silent))
+        raise ModelError(f"no model answered. {said or 'None was asked: name one with --model'}.")
     return Assessment(spread, data, panel.as_of, history, tuple(answers), tuple(silent))
 
 
@@ -177,7 +177,7 @@ def _history(panel: Panel, spread: str, start: pd.Timestamp) -> pd.DataFrame:
         design = FeatureSet((spread, RATIO)).build(panel)
         assets = panel.series("bank_assets")
     except MissingSeriesError as error:
-        raise DataError(f"{error} Or ask with a later --as-of, or with: --data synthetic") from error
+        raise DataError(f"{error} Ask with a later --as-of, or the simulated economy with: --data synthetic") from error
     table = design.targets.loc[start:].set_axis(["spread", "ratio"], axis=1)
     table["bank_assets"] = assets.reindex(table.index)
     if not table[["spread", "ratio"]].notna().all(axis=1).any():
@@ -206,9 +206,20 @@ def _ask(model: Model, design: Design, rng: np.random.Generator) -> Ampleness:
     return fitted.ampleness()
 
 
+def reasons(silent: Iterable[Silence]) -> Iterator[tuple[str, str]]:
+    """Models without an answer and why; those with the same reason together."""
+    told: dict[str, list[str]] = {}
+    for each in silent:
+        told.setdefault(each.reason, []).append(each.model)
+    yield from ((", ".join(models), reason) for reason, models in told.items())
+
+
 def _reason(error: Exception) -> str:
     """One line: what stopped a model."""
     text = " ".join(str(error).split()) or "no reason given"
+    if isinstance(error, ShortHistoryError):
+        # What it advises is for a backtest.
+        return f"{text.partition('. ')[0]}. Ask with a later --as-of or an earlier --start"
     if isinstance(error, DiagnosticsError):
         return f"its sampler failed the diagnostics: {text}"
     return text if isinstance(error, ModelError | DataError) else f"{type(error).__name__}: {text}"

@@ -9,12 +9,15 @@ import numpy as np
 from forecast.answers.ampleness import TOLERANCES, Ampleness, State
 from forecast.answers.assessment import Assessment, shared
 
+# Days from the end of a week to the eve of the release of the next week's bank assets, a holiday included.
+_USUAL_DELAY = 19
+
 
 def sentence(assessment: Assessment) -> str:
     """The state in one sentence, and who says what where models disagree."""
     states, state = assessment.states(), assessment.state()
     if not states:
-        return "Cannot tell: no model has data up to now."
+        return "Cannot tell: no answer counts; the notes on the models say why."
     if state == "cannot tell":
         told = {said: [m for m, s in states.items() if s == said] for said in dict.fromkeys(states.values())}
         return f"Cannot tell: {'; '.join(_says(names, said) for said, names in told.items())}."
@@ -62,12 +65,19 @@ def limits(assessment: Assessment) -> tuple[str, ...]:
     """What the assessment cannot know."""
     days = (assessment.as_of.tz_localize(None) - assessment.last_week).days
     source = (
-        "It rests on public weekly data. The official estimate (New York Fed, Reserve Demand Elasticity) uses "
+        "It rests on a simulated economy: it shows what models can find, and says nothing about actual reserves."
+        if assessment.data == "synthetic"
+        else "It rests on public weekly data. The official estimate (New York Fed, Reserve Demand Elasticity) uses "
         "confidential daily data; neither its numbers nor its precision are claimed here."
+    )
+    why = (
+        "bank assets (H.8) come out on the Friday of the following week"
+        if days <= _USUAL_DELAY
+        else "the data end there"
     )
     late = (
         f"The last known reserve ratio is of the week to {assessment.last_week:%Y-%m-%d}, {days} days before the as-of "
-        "date: bank assets (H.8) come out on the Friday of the following week."
+        f"date: {why}."
     )
     wrong = (
         "Each interval holds if its model is right. None counts the chance that the model is wrong: how far the models "
@@ -90,7 +100,7 @@ def _dissenter(assessment: Assessment) -> Iterator[str]:
 def _away(ampleness: Ampleness, bank_assets: float) -> str:
     """How far reserves are from where the slope leaves the tolerances that separate the states."""
     steps = ((TOLERANCES[0], "no longer abundant", "abundant"), (TOLERANCES[-1], "scarce", "no longer scarce"))
-    return "; ".join(_move(ampleness, c, bank_assets, below, above) for c, below, above in steps)
+    return "; ".join(dict.fromkeys(_move(ampleness, c, bank_assets, below, above) for c, below, above in steps))
 
 
 def _move(ampleness: Ampleness, c: float, bank_assets: float, below: str, above: str) -> str:
@@ -105,6 +115,8 @@ def _move(ampleness: Ampleness, c: float, bank_assets: float, below: str, above:
         return (
             f"the slope is {c:g} only at a ratio that has never been seen, of which the shape speaks and not the data"
         )
+    if np.mean((ampleness.ratio[-1] < ampleness.thresholds[c]) & (ampleness.slope[:, -1] > c)) > 0.5:
+        return "reserves lie below the steep part of the curve, on its flat top: scarce, however flat it is there"
     low, median, high = np.nanquantile(ampleness.distance(c, bank_assets), [0.16, 0.5, 0.84]).tolist()
     way, then = ("fall", below) if median > 0 else ("rise", above)
     return (

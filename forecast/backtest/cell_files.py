@@ -44,13 +44,15 @@ _START = len(_MAGIC) + hashlib.sha256().digest_size
 
 
 def write_cells(folder: Path, cells: Iterable[tuple[str, Cell]]) -> None:
-    """Write finished cells with their keys as one file.
+    """Write finished cells with their keys as one file; none if there are none.
 
     Raises
     ------
     DataError : the disk is full or may not be written
     """
     content = b"".join(encoded(key, cell) for key, cell in cells)
+    if not content:
+        return
     name = hashlib.sha256(content).hexdigest()[:32]
     try:
         write_atomically(folder / f"{name}.cells", content)

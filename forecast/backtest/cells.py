@@ -36,6 +36,7 @@ class Cell:
     outcomes  : (H, K) what happened, missing where unknown
     scores    : (S, h, K) at the plan's horizons, each of ``score_names``
     content   : hash of the draws
+    lasting   : whether it would come out the same again. Not where memory or disk failed: that is told, but not stored
     """
 
     model: str
@@ -52,6 +53,7 @@ class Cell:
     scores: Array | None = None
     score_names: tuple[str, ...] = ()
     content: str = ""
+    lasting: bool = True
 
 
 # --------------------------------------------------------------------------- randomness

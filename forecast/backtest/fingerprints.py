@@ -27,7 +27,8 @@ import pandas as pd
 
 import forecast
 from forecast.backtest.cells import nanoseconds
-from forecast.backtest.plan import BacktestPlan, ModelEntry, plan_to_json
+from forecast.backtest.plan import BacktestPlan, ModelEntry
+from forecast.backtest.plan_json import plan_to_json
 from forecast.data.vintages import Vintages
 from forecast.features.feature_set import FEATURES, Feature
 from forecast.model import Model
@@ -56,9 +57,14 @@ def plan_digest(plan: BacktestPlan) -> str:
 
 def entry_digest(entry: ModelEntry, model: Model) -> str:
     """A model: its name, options and code. The label is only what tables call it."""
-    # A combination is also what its members are.
-    members: tuple[Model, ...] = getattr(model, "models", ())
-    return digest(entry.name, dict(entry.options), *(model_code(type(each)) for each in (model, *members)))
+    return digest(entry.name, dict(entry.options), *(model_code(type(each)) for each in _with_members(model)))
+
+
+def _with_members(model: Model) -> Iterator[Model]:
+    """A combination is also what its members are, and theirs."""
+    yield model
+    for member in getattr(model, "models", ()):
+        yield from _with_members(member)
 
 
 def cell_key(*parts: str, origin: pd.Timestamp) -> str:

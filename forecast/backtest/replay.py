@@ -1,10 +1,9 @@
-"""Models at consecutive origins in one process: what cells share, what is carried on, and how they are scored."""
+"""Models at consecutive origins in one process: what cells share, and what is carried on."""
 
 from __future__ import annotations
 
-import hashlib
 import traceback
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
@@ -28,13 +27,11 @@ from forecast.backtest.cells import (
     weeks_known,
     words_of,
 )
+from forecast.backtest.drafts import Draft, not_asked, settle
 from forecast.backtest.model_inputs import Answers
 from forecast.backtest.plan import BacktestPlan, ModelEntry
-from forecast.backtest.result import QUANTILES
 from forecast.errors import DiagnosticsError, ForecastError, ModelError, NeedsScenarioError
-from forecast.evaluation.scores import score_cells
 from forecast.features.feature_set import Design
-from forecast.features.transforms import WEEK, microseconds
 from forecast.model import FittedModel, Model, Updatable, is_updatable
 from forecast.predictive import PredictiveDistribution
 from forecast.scenario import Scenario
@@ -43,6 +40,8 @@ type Array = NDArray[np.float64]
 type Pair = tuple[ModelEntry, str]  # a model and a conditioning
 
 _TRACEBACK = 5
+# What depends on where a cell ran, and when, beside the data, the code and the seed that name it.
+_MACHINE = (MemoryError, OSError, ImportError)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,22 +62,8 @@ class CellRunner:
 
     def run(self, entry: ModelEntry, conditioning: str, origin: pd.Timestamp, full: Design) -> Cell | None:
         """One cell by itself; None if the model is not asked here."""
-        (cell,) = settle(self, list(Replay(self).drafts(origin, full, [(entry, conditioning)])))
+        (cell,) = settle(self.plan, self.realised, list(Replay(self).drafts(origin, full, [(entry, conditioning)])))
         return None if cell.status == NOT_ASKED else cell
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Draft:
-    """A cell before it is scored; ``uniform`` (h, K) from its own generator breaks ties."""
-
-    cell: Cell
-    forecast: PredictiveDistribution | None = None
-    uniform: Array | None = None
-
-    @property
-    def nbytes(self) -> int:
-        """Memory that the draws hold until they are scored."""
-        return self.forecast.values.nbytes if self.forecast else 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -171,7 +156,9 @@ class Replay:
             _expect(forecast, targets, periods, plan.n_draws)
         except Exception as error:  # noqa: BLE001  a cell that fails for any reason is a result, kept and shown
             told, seconds = _told(error), perf_counter() - started
-            return Draft(Cell(entry.label, conditioning, here.origin, *told, seconds, targets))
+            return Draft(
+                Cell(entry.label, conditioning, here.origin, *told, seconds, targets, lasting=not of_the_machine(error))
+            )
         seconds = perf_counter() - started
         cell = Cell(entry.label, conditioning, here.origin, seconds=seconds, targets=targets, periods=periods)
         return Draft(cell, forecast, rng.random((sum(h <= weeks for h in plan.horizons), len(targets))))
@@ -262,11 +249,6 @@ def _fit(model: Model, design: Design, rng: np.random.Generator, origin: int, *,
         return _Fit(origin, None, error)
 
 
-def not_asked(entry: ModelEntry, conditioning: str, origin: pd.Timestamp) -> Draft:
-    """A cell that is none: no target is known for long enough, or the conditioning makes no difference."""
-    return Draft(Cell(entry.label, conditioning, origin, NOT_ASKED))
-
-
 def _expect(forecast: PredictiveDistribution, targets: tuple[str, ...], periods: pd.DatetimeIndex, n: int) -> None:
     right_weeks = forecast.periods is periods or periods.equals(pd.DatetimeIndex(forecast.periods))
     if forecast.targets != targets or len(forecast.values) != n or not right_weeks:
@@ -274,6 +256,15 @@ def _expect(forecast: PredictiveDistribution, targets: tuple[str, ...], periods:
             f"{len(forecast.values)} draws of {forecast.targets} for {len(forecast.periods)} weeks came back; "
             f"{n} draws of {targets} for the {len(periods)} weeks from {periods[0]:%Y-%m-%d} were asked for."
         )
+
+
+def of_the_machine(error: BaseException | None) -> bool:
+    """Whether an error, or one that led to it, is one of memory, disk or installation: it may be gone the next time."""
+    while error is not None:
+        if isinstance(error, _MACHINE):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _told(error: Exception) -> tuple[str, str, str]:
@@ -289,72 +280,3 @@ def _told(error: Exception) -> tuple[str, str, str]:
         reason,
         "\n".join(f"{Path(call.filename).name}:{call.lineno} in {call.name}: {call.line}" for call in calls),
     )
-
-
-# --------------------------------------------------------------------------- scores
-
-
-def settle(runner: CellRunner, drafts: Sequence[Draft]) -> list[Cell]:
-    """Score drafts, those of one shape at once: no number depends on what is scored beside it."""
-    cells = [draft.cell for draft in drafts]
-    alike: dict[tuple[tuple[str, ...], int], list[int]] = {}
-    for i, draft in enumerate(drafts):
-        if draft.forecast is not None:
-            alike.setdefault((draft.cell.targets, len(draft.forecast.periods)), []).append(i)
-    for places in alike.values():
-        for i, cell in zip(places, _scored(runner, [drafts[i] for i in places]), strict=True):
-            cells[i] = cell
-    return cells
-
-
-def _scored(runner: CellRunner, drafts: Sequence[Draft]) -> Iterator[Cell]:
-    """Finished cells of drafts with the same targets and number of weeks."""
-    plan, targets = runner.plan, drafts[0].cell.targets
-    values = [draft.forecast.values for draft in drafts if draft.forecast]
-    C, (D, H, K) = len(values), values[0].shape
-    draws = np.empty((C, H, K, D))
-    for c, each in enumerate(values):
-        draws[c] = each.transpose(1, 2, 0)
-    draws.sort(axis=-1)
-    kept = np.concatenate([sorted_quantiles(draws, QUANTILES), draws.mean(axis=-1)[None]])  # (Q, C, H, K)
-    outcomes = _outcomes(runner.realised, drafts, targets)  # (C, H, K)
-    rows = [h - 1 for h in plan.horizons if h <= H]
-    scores = score_cells(
-        np.concatenate([each[:, rows] for each in values], axis=1),
-        outcomes[:, rows].reshape(-1, K),
-        np.array([plan.step_of(target) for target in targets]),
-        uniform=np.concatenate([draft.uniform for draft in drafts if draft.uniform is not None]),
-        paths=[len(rows)] * C,
-        thresholds=plan.thresholds_of(targets),
-    )
-    table = np.stack(list(scores.values())).reshape(len(scores), C, len(rows), K)
-    for c, draft in enumerate(drafts):
-        yield replace(
-            draft.cell,
-            quantiles=kept[:, c].copy(),
-            outcomes=outcomes[c],
-            scores=table[:, c].copy(),
-            score_names=tuple(scores),
-            content=hashlib.sha256(np.ascontiguousarray(values[c])).hexdigest(),
-        )
-
-
-def sorted_quantiles(draws: Array, probs: Sequence[float]) -> Array:
-    """(Q, ...) quantiles of rising draws (..., D), as ``np.quantile`` defines them."""
-    position = np.asarray(probs) * (draws.shape[-1] - 1)
-    left = position.astype(np.intp)
-    low, high = draws[..., left], draws[..., np.minimum(left + 1, draws.shape[-1] - 1)]
-    weight = position - left
-    # From the nearer end, so that neighbouring quantiles never cross by a rounding error.
-    from_low, from_high = low + (high - low) * weight, high - (high - low) * (1 - weight)
-    return np.moveaxis(np.where(weight < 0.5, from_low, from_high), -1, 0)
-
-
-def _outcomes(realised: Design, drafts: Sequence[Draft], targets: tuple[str, ...]) -> Array:
-    """(C, H, K) what happened in the consecutive weeks of each draft, missing where unknown."""
-    known, first = realised.target_table.columns(targets), microseconds(realised.target_table.periods)[0]
-    asked = [microseconds(draft.cell.periods) for draft in drafts if draft.cell.periods is not None]
-    starts, weeks = np.array([periods[0] for periods in asked]), len(asked[0])
-    row = ((starts - first) // WEEK)[:, None] + np.arange(weeks)
-    inside = (row >= 0) & (row < len(known))
-    return np.where(inside[..., None], known[np.where(inside, row, 0)], np.nan)

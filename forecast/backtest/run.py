@@ -40,7 +40,8 @@ def run_backtest(
     vintages : data; by default those the plan names (embedded economy or archive)
     workers  : processes; by default the number of cores. The scores do not depend on it.
     run_id   : folder under ``runs/``; by default the time of day. Cells that an interrupted or earlier run left there
-               are not computed again, unless something they depend on has changed.
+               are not computed again, failed ones included, unless something they depend on has changed. A cell
+               that failed for want of memory or disk is.
     progress : called with the number of cells done and in all
 
     Raises

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import count
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ import pandas as pd
 
 from forecast.backtest.cell_files import read_cells, write_cells
 from forecast.backtest.cells import NOT_ASKED, Cell
+from forecast.backtest.drafts import Draft, not_asked, settle
 from forecast.backtest.fingerprints import (
     cell_key,
     data_digest,
@@ -26,11 +28,12 @@ from forecast.backtest.fingerprints import (
 )
 from forecast.backtest.model_inputs import answers_for, inputs_used
 from forecast.backtest.plan import ModelEntry, conditionings, stages
-from forecast.backtest.replay import CellRunner, Draft, Replay, not_asked, settle
+from forecast.backtest.replay import CellRunner, Replay
 from forecast.data.vintages import Vintages
 from forecast.errors import MissingSeriesError, ModelError
 from forecast.features.feature_set import Design, FeatureSet
 from forecast.home import home
+from forecast.model import is_updatable
 
 if TYPE_CHECKING:
     from threadpoolctl import ThreadpoolController
@@ -141,16 +144,33 @@ def _split(asks: Sequence[_Ask], folder: Path) -> tuple[list[Cell], list[_Ask]]:
 
 
 def _tasks(runner: CellRunner, asks: Sequence[_Ask], workers: int) -> list[_Task]:
-    """Sampled models first, in at most two processes that compile once; then the others, some origins at a time."""
-    sampled = _by_origin(ask for ask in asks if runner.models[ask.entry.label].sampled)
-    quick = _by_origin(ask for ask in asks if not runner.models[ask.entry.label].sampled)
-    share = -(-len(sampled) // _SAMPLED_WORKERS)
+    """Sampled models first, because they take longest; then the others, some origins at a time.
+
+    Every task of an updatable model takes in all rows from the first, so a sampled one has one task, in a slot of its
+    own; it has no part in the compiling for which the other sampled models are kept in at most two processes.
+    """
+    slots = _slots(runner)
+    company: dict[int | None, list[_Ask]] = {}
+    for ask in asks:
+        company.setdefault(slots[ask.entry.label], []).append(ask)
+    quick, shared = _by_origin(company.pop(None, [])), _by_origin(company.pop(0, []))
+    half = -(-len(shared) // _SAMPLED_WORKERS)
     fair = len(quick) if workers == 1 else -(-len(quick) // (workers * _TASKS_PER_WORKER))
     n = max(min(fair, _CELLS_PER_TASK // max(map(len, quick), default=1)), 1)
     return [
-        *(_Task(tuple(sampled[i : i + share]), slot) for slot, i in enumerate(range(0, len(sampled), share or 1))),
+        *(_Task(tuple(shared[i : i + half]), slot) for slot, i in enumerate(range(0, len(shared), half or 1))),
+        *(_Task(tuple(_by_origin(mine)), slot) for slot, mine in sorted(company.items())),
         *(_Task(tuple(quick[i : i + n])) for i in range(0, len(quick), n)),
     ]
+
+
+def _slots(runner: CellRunner) -> dict[str, int | None]:
+    """The slot of each label: None of quick models, 0 of those that share the first ones, then one each."""
+    own = count(_SAMPLED_WORKERS)
+    return {
+        label: None if not model.sampled else next(own) if is_updatable(model) else 0
+        for label, model in runner.models.items()
+    }
 
 
 def _by_origin(asks: Iterable[_Ask]) -> list[tuple[_Ask, ...]]:
@@ -190,28 +210,34 @@ def _own_compile_folder(slot: int) -> None:
 
 def _task_cells(runner: CellRunner, vintages: Vintages, task: _Task, folder: Path, asker: int) -> Iterator[Cell]:
     """Finished cells, each on disk before it is told of; ends the process if the one that asked has been killed."""
-    replay, keys, drafts, held, saved = Replay(runner), list[str](), list[Draft](), 0, perf_counter()
+    replay, waiting, held, saved = Replay(runner), list[tuple[str, Draft]](), 0, perf_counter()
     for asks in task.origins:
-        if asker not in (os.getpid(), os.getppid()):
-            os._exit(1)
-        keys += [ask.key for ask in asks]
-        new = _drafts(replay, vintages, asks)
-        drafts += new
-        held += sum(draft.nbytes for draft in new)
-        if held > _HELD or perf_counter() - saved > _AT_RISK or asks is task.origins[-1]:
-            cells = settle(runner, drafts)
-            write_cells(folder, zip(keys, cells, strict=True))
-            yield from cells
-            keys, drafts, held, saved = [], [], 0, perf_counter()
+        for ask, draft in zip(asks, _drafts(replay, vintages, asks), strict=True):
+            waiting.append((ask.key, draft))
+            held += draft.nbytes
+            if held > _HELD or perf_counter() - saved > _AT_RISK:
+                yield from _saved(runner, waiting, folder)
+                waiting, held, saved = [], 0, perf_counter()
+            if asker not in (os.getpid(), os.getppid()):
+                os._exit(1)
+    yield from _saved(runner, waiting, folder)
 
 
-def _drafts(replay: Replay, vintages: Vintages, asks: Sequence[_Ask]) -> list[Draft]:
+def _saved(runner: CellRunner, waiting: Sequence[tuple[str, Draft]], folder: Path) -> list[Cell]:
+    """Cells of drafts, by key on disk."""
+    cells = settle(runner.plan, runner.realised, [draft for _, draft in waiting])
+    write_cells(folder, [(key, cell) for (key, _), cell in zip(waiting, cells, strict=True) if cell.lasting])
+    return cells
+
+
+def _drafts(replay: Replay, vintages: Vintages, asks: Sequence[_Ask]) -> Iterator[Draft]:
     pairs, origin = [(ask.entry, ask.conditioning) for ask in asks], asks[0].origin
     try:
         design = _design(replay.runner, vintages, origin, [ask.entry for ask in asks])
     except MissingSeriesError:  # no target has a value yet
-        return [not_asked(*pair, origin) for pair in pairs]
-    return list(replay.drafts(origin, design, pairs))
+        yield from (not_asked(*pair, origin) for pair in pairs)
+    else:
+        yield from replay.drafts(origin, design, pairs)
 
 
 def _design(runner: CellRunner, vintages: Vintages, origin: pd.Timestamp, entries: Sequence[ModelEntry]) -> Design:

@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from forecast.backtest.plan import BacktestPlan, plan_from_json, plan_to_json
+from forecast.backtest.plan import BacktestPlan
+from forecast.backtest.plan_json import plan_from_json, plan_to_json
 from forecast.backtest.result import BacktestResult
 from forecast.errors import UsageError
 from forecast.evaluation.scorecard import Scorecard

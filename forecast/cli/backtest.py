@@ -126,7 +126,7 @@ def _legend(result: BacktestResult) -> str:
     said = "".join(given.get(name, "") for name in plan.conditioning)
     return (
         f"Mean CRPS, lower is better. In brackets: gain on {plan.benchmark} on the origins both have; "
-        f"* Diebold-Mariano p < 0.05.{said}"
+        f"* Diebold-Mariano p < 0.05. Windows: origins whose longest forecasts do not overlap, shared with {plan.benchmark}.{said}"
     )
 
 
@@ -144,11 +144,14 @@ def _target_table(result: BacktestResult, compared: Any, target: str) -> Any:
     for horizon in result.plan.horizons:
         table.add_column(f"{horizon} wk", justify="right", no_wrap=True)
     table.add_column("origins", justify="right")
+    table.add_column("windows", justify="right")
     for (model, conditioning), rows in summary.groupby(["model", "conditioning"], sort=False):
         by_horizon = rows.set_index("horizon")
         label = str(model) if conditioning == "none" else f"{model}, {conditioning}"
         cells = [_entry(by_horizon, gains, (str(model), str(conditioning), h)) for h in result.plan.horizons]
-        table.add_row(label, *cells, str(int(rows["n"].max())))
+        longest = (model, conditioning, rows["horizon"].max())
+        windows = str(gains.loc[longest, "windows"]) if longest in gains.index else ""
+        table.add_row(label, *cells, str(int(rows["n"].max())), windows)
     return table
 
 

@@ -243,6 +243,24 @@ def overlap(origins: pd.Series | pd.DatetimeIndex, horizon: int) -> int:
     return int((first_outside - 1 - np.arange(len(days))).max(initial=0))
 
 
+def windows(origins: pd.Series | pd.DatetimeIndex, horizon: int) -> int:
+    """How many forecasts span weeks of their own: the first, then each whose origin is not inside the last one taken.
+
+    Weekly origins of two years make a hundred cells at 26 weeks, but only four stretches of 26 weeks that do not overlap:
+    what was seen so many times.
+
+    Parameters
+    ----------
+    origins : (n,) rising instants
+    horizon : weeks
+    """
+    days = pd.DatetimeIndex(origins).tz_localize(None).normalize().as_unit("s").asi8 // 86_400
+    following, place, found = np.searchsorted(days, days + 7 * horizon).tolist(), 0, 0
+    while place < len(following):
+        place, found = following[place], found + 1
+    return found
+
+
 def cannot_be_tested(d: Array, lags: int, *, scale: float) -> str:
     """Why a mean of differences cannot be tested, empty if it can; ``scale`` is the size of what was subtracted."""
     if len(d) >= MINIMUM_CELLS and np.ptp(d) <= 1e-12 * scale:

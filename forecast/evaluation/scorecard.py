@@ -14,7 +14,7 @@ import pandas as pd
 from forecast.calendar import NEW_YORK
 from forecast.errors import DataError, UsageError
 from forecast.evaluation.comparison import worsened
-from forecast.evaluation.inference import diebold_mariano, giacomini_white, overlap
+from forecast.evaluation.inference import diebold_mariano, giacomini_white, overlap, windows
 from forecast.evaluation.leaders import Regime, by_regime, confidence_sets, superior
 from forecast.evaluation.scores import COLUMNS, SCORES, column_threshold
 from forecast.tables import read_table, write_atomically, write_table
@@ -90,6 +90,7 @@ class Scorecard:
         -------
         One row a model x conditioning x target x unit x horizon x regime with at least one common cell:
         n               : common cells
+        windows         : how many of them span weeks of their own (see :func:`forecast.evaluation.inference.windows`)
         mean, benchmark : mean scores on them
         skill           : 1 - mean / benchmark; missing if the benchmark's mean is zero. Not meaningful for the
                           log score, whose zero is arbitrary
@@ -226,7 +227,7 @@ class Scorecard:
 
 
 _COMPARISON = (
-    "n", "mean", "benchmark", "skill", "difference", "standard_error", "statistic", "p_value", "test", "conditional_p_value",
+    "n", "windows", "mean", "benchmark", "skill", "difference", "standard_error", "statistic", "p_value", "test", "conditional_p_value",
     "share_zero", "moved", "reason",
 )  # fmt: skip
 
@@ -238,6 +239,7 @@ def _compare(cells: pd.DataFrame, *, horizon: int) -> dict[str, Any]:
     mean, benchmark = float(cells["score"].mean()), float(cells["benchmark"].mean())
     return {
         "n": test.n,
+        "windows": windows(cells["origin"], horizon),
         "mean": mean,
         "benchmark": benchmark,
         "skill": 1 - mean / benchmark if benchmark != 0 else np.nan,

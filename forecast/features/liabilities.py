@@ -82,7 +82,7 @@ def on_rrp_take_up(panel: Panel) -> pd.Series:
     -------
     (T,) usd_bn, from the week of the first daily operation, 2013-09-23
     """
-    return weekly(every_day(_outstanding(panel)), "mean").loc[ON_RRP_BEGINS:]
+    return weekly(every_day(on_rrp_outstanding(panel)), "mean").loc[ON_RRP_BEGINS:]
 
 
 @feature(inputs=["on_rrp"], unit="usd_bn")
@@ -157,7 +157,7 @@ def _standing_repo(panel: Panel) -> pd.Series:
     return series if begins is None else series.loc[pd.Timestamp(begins) :]
 
 
-def _outstanding(panel: Panel) -> pd.Series:
+def on_rrp_outstanding(panel: Panel) -> pd.Series:
     """Overnight reverse repo by operation day, without the zeros that stand for a missing record.
 
     No operation is held when the repo market is closed, and the record lacks the operation of longer term on the

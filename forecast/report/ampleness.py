@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from forecast.answers.ampleness import CONFIDENT, TOLERANCES
-from forecast.answers.assessment import Assessment
+from forecast.answers.assessment import Assessment, reasons
 from forecast.answers.verdict import chances, changes, limits, model_notes, sentence
 from forecast.report.ampleness_tables import prior_table, summary_table, threshold_table
 from forecast.report.charts import Chart
@@ -48,7 +48,7 @@ def _context(assessment: Assessment) -> dict[str, Any]:
         "model_notes": list(model_notes(assessment)),
         "summary": summary_table(assessment),
         "priors": prior_table(assessment),
-        "silent": assessment.silent,
+        "silent": list(reasons(assessment.silent)),
         "changes": list(changes(assessment)),
         "limits": limits(assessment),
         "charts": list(_charts(assessment)),

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator
 from typing import Any
 
-from forecast.answers.assessment import Assessment
+from forecast.answers.assessment import Assessment, reasons
 from forecast.answers.verdict import chances, changes, limits, model_notes, sentence
 from forecast.report.ampleness import rule
 from forecast.report.ampleness_tables import prior_table, summary_table, threshold_table
@@ -32,7 +32,7 @@ def print_assessment(assessment: Assessment) -> None:
         say(note, "yellow")
     console.print()
     say(sentence(assessment), "bold")
-    say(f"{chances(assessment)} {rule()}")
+    say(f"{chances(assessment)} {rule()}".strip())
     for table in (summary_table(assessment), threshold_table(assessment), prior_table(assessment)):
         if table is not None and table.groups:
             console.print()
@@ -40,7 +40,7 @@ def print_assessment(assessment: Assessment) -> None:
             for shown in _rich(table):
                 console.print(shown)
     added = [f"{model}: {note}" for model, note in model_notes(assessment)]
-    silent = [f"{each.model}: {each.reason}" for each in assessment.silent]
+    silent = [f"{models}: {reason}" for models, reason in reasons(assessment.silent)]
     for title, texts in (
         ("What the models add", added),
         ("Models without an answer", silent),

@@ -103,7 +103,7 @@ def row_name(model: str, conditioning: str) -> str:
 
 
 def score_matrix(summary: pd.DataFrame, compared: pd.DataFrame, *, benchmark: str, horizons: Sequence[int]) -> Table:
-    """CRPS of every model at every horizon, with skill, p-value and number of common cells beneath.
+    """CRPS of every model at every horizon, with skill, p-value and numbers of common cells and windows beneath.
 
     Parameters
     ----------
@@ -122,8 +122,8 @@ def score_matrix(summary: pd.DataFrame, compared: pd.DataFrame, *, benchmark: st
         rows.append((Entry(row_name(*key), style=""), *entries))
     caption = (
         f"Mean CRPS in {unit}; lower is better. Beneath: skill against {benchmark} over the origins both have, p-value of the "
-        f"Diebold-Mariano test, and number of origins (n); where a model has fewer origins than {benchmark}, also "
-        f"{benchmark}'s CRPS on those."
+        f"Diebold-Mariano test, number of origins (n) and, where forecasts overlap, how many of them span weeks of their own "
+        f"(windows); where a model has fewer origins than {benchmark}, also {benchmark}'s CRPS on those."
     )
     return Table(caption, ("Model", *(weeks_ahead(h) for h in asked)), (("", tuple(rows)),))
 
@@ -150,11 +150,18 @@ def _score(row: Any, test: Any, full: int, *, best: bool) -> Entry:
     count = f"n {row.n:,}"
     if test is None:
         return Entry(number(row.crps), count, best=best)
+    if test.n < row.n:
+        count += f", {test.n:,} common"
+    count += _windows(test)
     if test.n < full:
-        common = "" if test.n == row.n else f", {test.n:,} common"
-        count += f"{common}\nbenchmark there {number(test.benchmark)}"
+        count += f"\nbenchmark there {number(test.benchmark)}"
     small = f"{percent(test.skill, signed=True)} · {_tested(test)} · {count}"
     return Entry(number(row.crps), small, _verdict(test), best)
+
+
+def _windows(test: Any) -> str:
+    """The number of windows where forecasts overlap; else it is n."""
+    return f" · {test.windows:,} window{'' if test.windows == 1 else 's'}" if test.windows < test.n else ""
 
 
 def _tested(test: Any) -> str:
@@ -168,7 +175,7 @@ def _verdict(test: Any) -> str:
 
 
 _DETAILS = (
-    "Model", "Common cells", "CRPS", "Benchmark's CRPS", "Skill", "Difference", "Standard error", "p-value",
+    "Model", "Common cells", "Windows", "CRPS", "Benchmark's CRPS", "Skill", "Difference", "Standard error", "p-value",
     "Equal scores", "Outcome moved",
 )  # fmt: skip
 
@@ -178,7 +185,7 @@ def comparison_details(compared: pd.DataFrame, *, benchmark: str) -> Table:
     unit = unit_label(str(compared["unit"].iloc[0]))
     caption = (
         f"Comparison with {benchmark} on common cells. CRPS, differences and standard errors in {unit}; skill and shares "
-        "in percent. A negative difference is better than the benchmark."
+        "in percent. A negative difference is better than the benchmark. Windows are cells that span weeks of their own."
     )
     return Table(caption, _DETAILS, tuple(_by_horizon(compared, _comparison)))
 
@@ -187,6 +194,7 @@ def _comparison(row: Any) -> tuple[Entry, ...]:
     return (
         Entry(row_name(row.model, row.conditioning), style=""),
         Entry(f"{row.n:,}"),
+        Entry(f"{row.windows:,}"),
         Entry(number(row.mean)),
         Entry(number(row.benchmark)),
         Entry(percent(row.skill, signed=True)),
@@ -235,14 +243,17 @@ def regime_table(compared: pd.DataFrame, *, benchmark: str) -> Table:
         (weeks_ahead(h), tuple(entries(panel)))
         for h, panel in groups(compared.sort_values("horizon", kind="stable"), "horizon")
     ]
-    caption = f"Skill against {benchmark} (CRPS, percent) by regime of the origin, on common cells; positive is better."
+    caption = (
+        f"Skill against {benchmark} (CRPS, percent) by regime of the origin, on common cells (n) and, where they overlap, how many "
+        "of them span weeks of their own (windows); positive is better."
+    )
     return Table(caption, ("Model", *("All origins" if name == "all" else name for name in regimes)), tuple(by_horizon))
 
 
 def _skill(test: Any) -> Entry:
     if test is None:
         return Entry("–")
-    small = f"{_tested(test)} · n {test.n:,}"
+    small = f"{_tested(test)} · n {test.n:,}{_windows(test)}"
     return Entry(percent(test.skill, signed=True), small, _verdict(test))
 
 

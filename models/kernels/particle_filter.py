@@ -32,6 +32,8 @@ from numpy.typing import NDArray
 
 from .compiling import kernel
 from .drifting_regression import Priors, Sample, State, Tuning, sweeps
+from .log_chi_square import Table
+from .simulation_smoother import deviations, filtered, log_density_of
 
 type Array = NDArray[np.float64]
 type Rows = NDArray[np.int32]
@@ -161,29 +163,24 @@ def resampled(weight: Array, uniform: float, n: int) -> Rows:
 
 
 @kernel
-def gathered(past: Array, ancestors: Rows, h: Array) -> Array:
-    """Paths of h of the particles that are left, followed back through their ancestors.
+def gather(past: Array, ancestors: Rows, h: Array, first: int, paths: Array) -> None:
+    """Paths of h of some of the particles that are left, followed back through their ancestors.
 
     Parameters
     ----------
     past      : (N, T) paths at the last move
     ancestors : (n, N) of which particle of the week before each was a copy
     h         : (n, N) since then
-
-    Returns
-    -------
-    (N, T + n)
+    first     : of the particles that are wanted
+    paths     : (m, T + n) receives theirs
     """
-    N, T = past.shape
-    n = len(h)
-    paths = np.empty((N, T + n))
-    for i in range(N):
-        row = i
+    T, n = past.shape[1], len(h)
+    for i in range(len(paths)):
+        row = first + i
         for t in range(n - 1, -1, -1):
             paths[i, T + t] = h[t, row]
             row = ancestors[t, row]
         paths[i, :T] = past[row]
-    return paths
 
 
 @kernel
@@ -193,7 +190,7 @@ def move(
     sample: Sample,
     priors: Priors,
     tuning: Tuning,
-    table: Array,
+    table: Table,
     rng: np.random.Generator,
 ) -> None:
     """``n`` Gibbs sweeps of every particle over its whole history, then its Kalman filter once more; all in place.
@@ -202,7 +199,7 @@ def move(
     ----------
     particles : with paths of h
     tuning    : proposals, not changed
-    table     : from :func:`stochastic_volatility.component_table`
+    table     : from :func:`log_chi_square.component_table`
     """
     drift, volatility, h, mean, covariance = particles
     k, T = drift.shape[1], h.shape[1]
@@ -222,7 +219,7 @@ def begin(
     sample: Sample,
     priors: Priors,
     tuning: Tuning,
-    table: Array,
+    table: Table,
     rng: np.random.Generator,
 ) -> None:
     """Fill the particles with the states of one chain, ``apart`` sweeps from each other, after ``burn`` sweeps.
@@ -232,7 +229,7 @@ def begin(
     state     : where the chain begins
     particles : receive drifts, parameters and paths of h, and are filtered
     tuning    : proposals, learnt while burning in and changed in place
-    table     : from :func:`stochastic_volatility.component_table`
+    table     : from :func:`log_chi_square.component_table`
     """
     drift, volatility, h, mean, covariance = particles
     sweeps(burn, state, sample, priors, tuning, table, True, rng)
@@ -253,22 +250,9 @@ def filter_through(sample: Sample, priors: Priors, drift: Array, h: Array, mean:
     log p(y | drift, h)
     """
     T, k = sample.X.shape
-    gain = np.empty(k)
-    total = 0.0
-    for i in range(k):
-        mean[i] = priors.mean[i]
-        for j in range(k):
-            covariance[i, j] = 0.0
-        covariance[i, i] = priors.sd[i] * priors.sd[i]
-    for t in range(T):
-        for j in range(k):
-            covariance[j, j] += drift[j] * drift[j]
-        if np.isnan(sample.y[t]):
-            continue
-        deviation = sample.y[t]
-        for j in range(k):
-            deviation -= sample.X[t, j] * mean[j]
-        precision = 1.0 / (project(covariance, sample.X[t], gain) + exp(h[t]) + sample.rounding)
-        condition(mean, covariance, gain, deviation, precision)
-        total += 0.5 * (log(precision) - deviation * deviation * precision - log(2.0 * pi))
-    return total
+    gain, error, precision = np.empty((T, k)), np.empty(T), np.empty(T)
+    deviation, variance = deviations(sample.y, sample.X, priors.mean), np.exp(h) + sample.rounding
+    state, P = filtered(deviation, sample.X, variance, priors.sd, drift, gain, error, precision)
+    mean[:] = priors.mean + state
+    covariance[:] = P
+    return log_density_of(error, precision)

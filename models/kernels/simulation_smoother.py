@@ -5,8 +5,9 @@
     b(0) ~ N(m, diag(p^2))
 
 The observation is scalar, so the filter multiplies no matrices: each week costs two passes over the state's
-covariance. A draw is a simulated path corrected by the smoothed difference of data and simulated data. Coefficients
-enter and leave as b(0) and the innovations z, which stay exact where a drift w is nearly zero.
+covariance. A draw is a simulated path corrected by the smoothed difference of data and simulated data. Simulated and
+filtered coefficients only ever meet the data as their sum, so both run as one. Coefficients enter and leave as b(0) and
+the innovations z, which stay exact where a drift w is nearly zero.
 
 References
 ----------
@@ -52,9 +53,8 @@ def draw_states(
     """
     T, k = X.shape
     gain, error, precision = np.empty((T, k)), np.empty(T), np.empty(T)
-    deviation = simulated_deviation(y, X, variance, mean, sd, drift, rng, start, innovations)
-    filtered(deviation, X, variance, sd, drift, gain, error, precision)
-    correct(X, gain, error, precision, sd, drift, start, innovations)
+    filtered(deviations(y, X, mean), X, variance, sd, drift, gain, error, precision)
+    draw_states_again(y, X, variance, mean, sd, drift, gain, precision, rng, start, innovations)
 
 
 @kernel
@@ -76,8 +76,7 @@ def draw_states_again(
     Neither depends on the data, so that what is left to do grows with k only.
     """
     error = np.empty(len(y))
-    deviation = simulated_deviation(y, X, variance, mean, sd, drift, rng, start, innovations)
-    prediction_errors(deviation, X, gain, precision, error)
+    simulate(y, X, variance, mean, sd, drift, gain, precision, rng, start, innovations, error)
     correct(X, gain, error, precision, sd, drift, start, innovations)
 
 
@@ -102,31 +101,41 @@ def deviations(y: Array, X: Array, mean: Array) -> Array:
 
 
 @kernel
-def simulated_deviation(
+def simulate(
     y: Array,
     X: Array,
     variance: Array,
     mean: Array,
     sd: Array,
     drift: Array,
+    gain: Array,
+    precision: Array,
     rng: np.random.Generator,
     start: Array,
     innovations: Array,
-) -> Array:
-    """(T,) observations less simulated ones; the simulated states go into ``start`` and ``innovations``."""
+    error: Array,
+) -> None:
+    """Simulated states into ``start`` and ``innovations``; into ``error`` what :func:`filtered` would find for the
+    difference of observations and simulated ones.
+    """
     T, k = X.shape
-    deviation, state = np.empty(T), np.empty(k)
+    state = np.empty(k)  # simulated plus filtered difference
     for j in range(k):
         start[j] = mean[j] + sd[j] * rng.standard_normal()
         state[j] = start[j]
     for t in range(T):
         total = y[t] - np.sqrt(variance[t]) * rng.standard_normal()
         for j in range(k):
-            innovations[t, j] = rng.standard_normal()
-            state[j] += drift[j] * innovations[t, j]
+            z = rng.standard_normal()
+            innovations[t, j] = z
+            state[j] += drift[j] * z
             total -= X[t, j] * state[j]
-        deviation[t] = total
-    return deviation
+        error[t] = 0.0
+        if precision[t] > 0.0:
+            scaled = total * precision[t]
+            error[t] = scaled
+            for j in range(k):
+                state[j] += gain[t, j] * scaled
 
 
 @kernel
@@ -139,7 +148,7 @@ def filtered(
     gain: Array,
     error: Array,
     precision: Array,
-) -> None:
+) -> tuple[Array, Array]:
     """The Kalman filter of coefficients whose prior mean is zero.
 
     Parameters
@@ -148,54 +157,45 @@ def filtered(
     gain      : (T, k) receives P(t) x(t), P the covariance of b(t) given observations before t
     error     : (T,) receives the one-step prediction error over its variance F(t); 0 where missing
     precision : (T,) receives 1 / F(t); 0 where missing
+
+    Returns
+    -------
+    mean (k,) and covariance (k, k) of b(T) given all observations
     """
     T, k = X.shape
-    # The lower triangle alone is kept, so that P cannot lose its symmetry. The loops stand here rather than in a
-    # function of one week, and index whole arrays: passing an array, or a slice, costs more than what they compute.
-    P, state, squared, row = np.zeros((k, k)), np.zeros(k), np.empty(k), np.zeros(k)
-    for j in range(k):
-        P[j, j] = sd[j] * sd[j]
-        squared[j] = drift[j] * drift[j]
+    # What an observation takes off P is r r'/F, symmetric to the last bit as u u' with u = r / sqrt(F), and is subtracted
+    # in the pass that finds the next r = P x, two rows at a time. The loops stand here rather than in a function of one
+    # week, and index whole arrays: passing an array, or a slice, costs more than what they compute.
+    P, squared = np.diag(sd * sd), drift * drift
+    state, row, u = np.zeros(k), np.zeros(k), np.zeros(k)
     for t in range(T):
         surprise, F = deviation[t], variance[t]
         for j in range(k):
             P[j, j] += squared[j]
             surprise -= X[t, j] * state[j]
+            row[j] = 0.0
         if np.isnan(surprise):
             error[t] = precision[t] = 0.0
             continue
-        for i in range(k):
-            total = P[i, i] * X[t, i]
-            for j in range(i):
-                total += P[i, j] * X[t, j]
+        for i in range(0, k - 1, 2):
+            x, x_, taken, taken_ = X[t, i], X[t, i + 1], u[i], u[i + 1]
+            for j in range(k):
+                p, p_ = P[i, j] - taken * u[j], P[i + 1, j] - taken_ * u[j]
+                P[i, j], P[i + 1, j] = p, p_
+                row[j] += p * x + p_ * x_
+        for i in range(k - k % 2, k):
+            for j in range(k):
+                P[i, j] -= u[i] * u[j]
                 row[j] += P[i, j] * X[t, i]
-            row[i] = total
         for j in range(k):
             F += X[t, j] * row[j]
-        precision[t] = 1.0 / F
-        error[t] = surprise / F
+        inverse = 1.0 / F
+        precision[t], error[t], root = inverse, surprise * inverse, np.sqrt(inverse)
         for i in range(k):
             gain[t, i] = row[i]
             state[i] += row[i] * error[t]
-            scaled = row[i] / F
-            for j in range(i + 1):
-                P[i, j] -= scaled * row[j]
-
-
-@kernel
-def prediction_errors(deviation: Array, X: Array, gain: Array, precision: Array, error: Array) -> None:
-    """What :func:`filtered` would find for other observations, given its gain and precision."""
-    T, k = X.shape
-    state = np.zeros(k)
-    for t in range(T):
-        error[t] = 0.0
-        if precision[t] > 0.0:
-            total = deviation[t]
-            for j in range(k):
-                total -= X[t, j] * state[j]
-            error[t] = total * precision[t]
-            for j in range(k):
-                state[j] += gain[t, j] * error[t]
+            u[i] = row[i] * root
+    return state, P - np.outer(u, u)
 
 
 @kernel

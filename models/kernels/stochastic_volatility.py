@@ -3,9 +3,9 @@
     e(t) = exp(h(t) / 2) * z(t),                     z(t) ~ N(0, 1)
     h(t) = mu + phi * (h(t-1) - mu) + sigma * u(t),  h(1) ~ N(mu, sigma^2 / (1 - phi^2))
 
-log e(t)^2 = h(t) + log z(t)^2, and log z^2 is closely a mixture of ten normals (mean off by 1e-4,
-variance by 1e-3). Given the components h is linear and Gaussian: its parameters move by random-walk Metropolis steps
-with h integrated out, then h is drawn, then the parameters once more in both parametrisations of h.
+log e(t)^2 = h(t) + log z(t)^2, and log z^2 is closely a mixture of normals (:mod:`log_chi_square`). Given the components
+h is linear and Gaussian: its parameters move by random-walk Metropolis steps with h integrated out, then h is drawn, then
+the parameters once more in both parametrisations of h.
 
 The components must be drawn after everything that enters e(t) and before h: whatever else is drawn in between would be
 conditioned on components that belong to other disturbances (Del Negro and Primiceri 2015).
@@ -16,167 +16,79 @@ Parameters are arrays ``[mu, phi, sigma]``, sigma positive; priors are arrays ``
 
 References
 ----------
-Omori, Chib, Shephard and Nakajima (2007), Journal of Econometrics 140, table 1. Kastner and Frühwirth-Schnatter
-(2014), "Ancillarity-sufficiency interweaving strategy (ASIS)", Computational Statistics and Data Analysis 76.
-Kim, Shephard and Chib (1998), Review of Economic Studies 65. Del Negro and Primiceri (2015), ibid. 82.
+Kim, Shephard and Chib (1998), Review of Economic Studies 65. Del Negro and Primiceri (2015), ibid. 82. Kastner and
+Frühwirth-Schnatter (2014), "Ancillarity-sufficiency interweaving strategy (ASIS)", Computational Statistics and Data
+Analysis 76.
 """
 
 # ruff: noqa: PLR0917  numba compiles no keyword-only arguments
 
 from __future__ import annotations
 
-from functools import lru_cache
 from math import atanh, exp, log, sqrt, tanh
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .compiling import kernel
+from .log_chi_square import Table, draw_components
+from .metropolis import Adaptation, adapt, propose
 
 type Array = NDArray[np.float64]
 
-# Omori, Chib, Shephard and Nakajima (2007), table 1: probability, mean, variance of each component of log z^2.
-PROBABILITIES = np.array([0.00609, 0.04775, 0.13057, 0.20674, 0.22715, 0.18842, 0.12047, 0.05591, 0.01575, 0.00115])
-MEANS = np.array([1.92677, 1.34744, 0.73504, 0.02266, -0.85173, -1.97278, -3.46788, -5.55246, -8.68384, -14.65])
-VARIANCES = np.array([0.11265, 0.17788, 0.26768, 0.40611, 0.62699, 0.98583, 1.57469, 2.54498, 4.16591, 7.33342])
-_COMPONENTS = len(MEANS)
-_LOG_WEIGHTS = np.log(PROBABILITIES) - 0.5 * np.log(VARIANCES)
-
-# The table of cumulative probabilities over d = log e^2 - h. Interpolation errs by less than the margin (tested);
-# a uniform number nearer than that to an interpolated threshold, or d beyond the table, is decided exactly.
-TABLE_FROM, TABLE_TO, TABLE_STEPS = -30, 10, 64  # steps per unit of d
-MARGIN = 2.5e-4
 # log e^2 of a disturbance that is exactly zero; give them observation noise instead.
 _SMALLEST = 1e-300
-ACCEPTANCE = 0.3
-
-
-class Adaptation(NamedTuple):
-    """Proposal of a random-walk Metropolis step, learnt during burn-in and then frozen; changed in place.
-
-    mean  : (d,) of past draws
-    cov   : (d, d) of past draws
-    scale : (2,) log of the step's scale, and how many draws were learnt from
-    """
-
-    mean: Array
-    cov: Array
-    scale: Array
-
-
-def adaptation(mean: Array, sd: Array) -> Adaptation:
-    """A proposal to start from: independent steps of about ``sd``."""
-    return Adaptation(mean.astype(float), np.diag(np.square(sd)), np.array([log(2.38 / sqrt(len(sd))), 1.0]))
 
 
 @kernel
-def adapt(tuning: Adaptation, draw: Array, acceptance: float) -> None:
-    """Learn from one draw; the weight of news falls with their number, so that the proposal settles."""
-    tuning.scale[1] += 1.0
-    weight = 1.0 / (10.0 + 0.5 * tuning.scale[1])
-    d = len(draw)
-    for i in range(d):
-        for j in range(d):
-            news = (draw[i] - tuning.mean[i]) * (draw[j] - tuning.mean[j])
-            tuning.cov[i, j] += weight * (news - tuning.cov[i, j])
-    for i in range(d):
-        tuning.mean[i] += weight * (draw[i] - tuning.mean[i])
-    tuning.scale[0] += 3.0 * weight * (acceptance - ACCEPTANCE)
-
-
-@lru_cache(maxsize=1)
-def component_table() -> Array:
-    """(N, 9) P(component <= i | d) at d = TABLE_FROM, TABLE_FROM + 1/TABLE_STEPS, ..., TABLE_TO."""
-    d = np.linspace(TABLE_FROM, TABLE_TO, (TABLE_TO - TABLE_FROM) * TABLE_STEPS + 1)
-    density = np.exp(_LOG_WEIGHTS - 0.5 * (d[:, None] - MEANS) ** 2 / VARIANCES)
-    return np.ascontiguousarray(np.cumsum(density, axis=1)[:, :-1] / density.sum(axis=1, keepdims=True))
-
-
-@kernel
-def exact_component(d: float, u: float) -> int:
-    """The component whose cumulative probability given d = log e^2 - h first exceeds u."""
-    largest = -np.inf
-    for i in range(_COMPONENTS):
-        largest = max(largest, _LOG_WEIGHTS[i] - 0.5 * (d - MEANS[i]) ** 2 / VARIANCES[i])
-    cumulative = np.empty(_COMPONENTS)
-    total = 0.0
-    for i in range(_COMPONENTS):
-        total += exp(_LOG_WEIGHTS[i] - 0.5 * (d - MEANS[i]) ** 2 / VARIANCES[i] - largest)
-        cumulative[i] = total
-    for i in range(_COMPONENTS - 1):
-        if u * total < cumulative[i]:
-            return i
-    return _COMPONENTS - 1
-
-
-@kernel
-def component(d: float, u: float, table: Array) -> int:
-    """As :func:`exact_component`, by interpolation in :func:`component_table` wherever that is certain."""
-    place = (d - TABLE_FROM) * TABLE_STEPS
-    row = int(place)
-    if not (place >= 0.0 and row < len(table) - 1):
-        return exact_component(d, u)
-    part = place - row
-    # An interpolated threshold lies between its two ends: where u is beyond both, half of the search is skipped.
-    first = 4 if u > max(table[row, 3], table[row + 1, 3]) + MARGIN else 0
-    for i in range(first, _COMPONENTS - 1):
-        threshold = table[row, i] + part * (table[row + 1, i] - table[row, i])
-        if abs(u - threshold) < MARGIN:
-            return exact_component(d, u)
-        if u < threshold:
-            return i
-    return _COMPONENTS - 1
-
-
-@kernel
-def draw_components(
-    log_square: Array, h: Array, table: Array, rng: np.random.Generator, centred: Array, noise: Array
-) -> None:
-    """Mixture components of log e^2 given h, as the mean-free observation and noise variance that they imply.
+def filter_pair(
+    centred: Array, noise: Array, parameters: Array, others: Array, means: Array, variances: Array
+) -> tuple[float, float]:
+    """The Kalman filter of h under two sets of parameters, which take hardly longer side by side than one alone.
 
     Parameters
     ----------
-    log_square     : (T,) log e(t)^2; NaN where there is no disturbance
-    h              : (T,)
-    centred, noise : (T,) receive log e^2 less the component's mean, and the component's variance
+    centred, noise     : (T,) h plus normal noise, and the variance of that; NaN where nothing is observed
+    parameters, others : (3,) [mu, phi, sigma]
+    means, variances   : (2, T) receive those of h(t) - mu given observations up to t
+
+    Returns
+    -------
+    log p(log e^2 | components, mu, phi, sigma) of both, h integrated out, up to a constant
     """
-    for t in range(len(h)):
-        u = rng.random()
-        if np.isnan(log_square[t]):
-            centred[t] = np.nan
-            noise[t] = 1.0
-            continue
-        i = component(log_square[t] - h[t], u, table)
-        centred[t] = log_square[t] - MEANS[i]
-        noise[t] = VARIANCES[i]
-
-
-@kernel
-def log_density_integrated(centred: Array, noise: Array, mu: float, phi: float, sigma: float) -> float:
-    """log p(log e^2 | components, mu, phi, sigma), h integrated out, up to a constant."""
-    a, P = 0.0, sigma * sigma / (1.0 - phi * phi)  # of h - mu
-    total, determinant = 0.0, 1.0
+    mu, phi, drift = parameters[0], parameters[1], parameters[2] * parameters[2]
+    mu_, phi_, drift_ = others[0], others[1], others[2] * others[2]
+    a, P, total, product = 0.0, drift / (1.0 - phi * phi), 0.0, 1.0
+    a_, P_, total_, product_ = 0.0, drift_ / (1.0 - phi_ * phi_), 0.0, 1.0
     for t in range(len(centred)):
         if not np.isnan(centred[t]):
-            precision = 1.0 / (P + noise[t])
-            deviation = centred[t] - mu - a
-            gain = P * precision
-            a += gain * deviation
-            P = gain * noise[t]
-            total -= 0.5 * deviation * deviation * precision
-            determinant *= precision
+            a, P, total, product = _observe(centred[t] - mu, noise[t], a, P, total, product)
+            a_, P_, total_, product_ = _observe(centred[t] - mu_, noise[t], a_, P_, total_, product_)
+        means[0, t], variances[0, t] = a, P
+        means[1, t], variances[1, t] = a_, P_
         if t % 8 == 7:
-            total += 0.5 * log(determinant)
-            determinant = 1.0
-        a *= phi
-        P = phi * phi * P + sigma * sigma
-    return float(total + 0.5 * log(determinant))
+            # A logarithm costs as much as ten products; eight precisions never overflow.
+            total, product = total + 0.5 * log(product), 1.0
+            total_, product_ = total_ + 0.5 * log(product_), 1.0
+        a, P = phi * a, phi * phi * P + drift
+        a_, P_ = phi_ * a_, phi_ * phi_ * P_ + drift_
+    return total + 0.5 * log(product), total_ + 0.5 * log(product_)
 
 
 @kernel
-def log_prior(mu: float, phi: float, sigma: float, priors: Array) -> float:
+def _observe(
+    seen: float, noise: float, a: float, P: float, total: float, product: float
+) -> tuple[float, float, float, float]:
+    """Mean and variance after an observation, sum of squares and product of precisions with it."""
+    precision = 1.0 / (P + noise)
+    deviation, gain = seen - a, P * precision
+    return a + gain * deviation, gain * noise, total - 0.5 * deviation * deviation * precision, product * precision
+
+
+@kernel
+def log_prior(parameters: Array, priors: Array) -> float:
     """Log prior density of (mu, atanh phi, log sigma), Jacobians included, up to a constant."""
+    mu, phi, sigma = parameters[0], parameters[1], parameters[2]
     z = (mu - priors[0]) / priors[1]
     # d phi / d atanh phi = (1 + phi) (1 - phi)
     persistence = priors[2] * log(1.0 + phi) + priors[3] * log(1.0 - phi)
@@ -193,64 +105,42 @@ def move_parameters(
     moves: int,
     learning: bool,
     rng: np.random.Generator,
-) -> None:
-    """Random-walk Metropolis steps of (mu, atanh phi, log sigma) with h integrated out; draw h right after."""
+) -> tuple[Array, Array]:
+    """Random-walk Metropolis steps of (mu, atanh phi, log sigma) with h integrated out; draw h right after.
+
+    Returns
+    -------
+    means and variances (T,) of the filter of h at the parameters as they now are
+    """
+    T, row = len(centred), 0
+    means, variances, proposed = np.empty((2, T)), np.empty((2, T)), parameters.copy()
+    if moves == 0:
+        filter_pair(centred, noise, parameters, proposed, means, variances)
     now = np.array([parameters[0], atanh(parameters[1]), log(parameters[2])])
-    density = log_density_integrated(centred, noise, parameters[0], parameters[1], parameters[2])
-    density += log_prior(parameters[0], parameters[1], parameters[2], priors)
     for _ in range(moves):
         proposal = propose(now, tuning, rng)
-        phi, sigma = tanh(proposal[1]), exp(proposal[2])
-        ratio = -np.inf
-        if abs(phi) < 1.0 and sigma > 0.0:
-            proposed = log_density_integrated(centred, noise, proposal[0], phi, sigma)
-            proposed += log_prior(proposal[0], phi, sigma, priors)
-            ratio = proposed - density
+        proposed[0], proposed[1], proposed[2] = proposal[0], tanh(proposal[1]), exp(proposal[2])
+        possible = abs(proposed[1]) < 1.0 and proposed[2] > 0.0 and proposed[2] < np.inf
+        if not possible:
+            proposed[:] = parameters
+        density, other = filter_pair(centred, noise, parameters, proposed, means, variances)
+        ratio = other + log_prior(proposed, priors) - density - log_prior(parameters, priors)
+        row = 0
+        if not possible:
+            ratio = -np.inf
         if log(rng.random()) < ratio:
-            now, density = proposal, proposed
-            parameters[0], parameters[1], parameters[2] = proposal[0], phi, sigma
+            row, now = 1, proposal
+            parameters[:] = proposed
         if learning:
             adapt(tuning, now, exp(min(0.0, ratio)))
+    return means[row], variances[row]
 
 
 @kernel
-def propose(now: Array, tuning: Adaptation, rng: np.random.Generator) -> Array:
-    """A normal step with the learnt covariance."""
-    d = len(now)
-    root = np.zeros((d, d))
-    for i in range(d):
-        for j in range(i + 1):
-            total = tuning.cov[i, j]
-            for m in range(j):
-                total -= root[i, m] * root[j, m]
-            if i == j:
-                root[i, i] = sqrt(max(total, 1e-12 * tuning.cov[i, i]))
-            else:
-                root[i, j] = total / root[j, j]
-    proposal = now.copy()
-    size = exp(tuning.scale[0])
-    for j in range(d):
-        shock = size * rng.standard_normal()
-        for i in range(j, d):
-            proposal[i] += root[i, j] * shock
-    return proposal
-
-
-@kernel
-def draw_log_variance(centred: Array, noise: Array, parameters: Array, rng: np.random.Generator, h: Array) -> None:
-    """h given components and parameters into ``h``, by a filter forward and draws backward."""
+def draw_log_variance(means: Array, variances: Array, parameters: Array, rng: np.random.Generator, h: Array) -> None:
+    """h given components and parameters into ``h``: draws backward from what the filter knew of h(t) - mu (T,)."""
     mu, phi, sigma = parameters[0], parameters[1], parameters[2]
     T = len(h)
-    means, variances = np.empty(T), np.empty(T)
-    a, P = 0.0, sigma * sigma / (1.0 - phi * phi)
-    for t in range(T):
-        if not np.isnan(centred[t]):
-            gain = P / (P + noise[t])
-            a += gain * (centred[t] - mu - a)
-            P = gain * noise[t]
-        means[t], variances[t] = a, P
-        a *= phi
-        P = phi * phi * P + sigma * sigma
     later = means[T - 1] + sqrt(variances[T - 1]) * rng.standard_normal()
     h[T - 1] = mu + later
     for t in range(T - 2, -1, -1):
@@ -364,7 +254,7 @@ def sweep_volatility(
     h: Array,
     parameters: Array,
     priors: Array,
-    table: Array,
+    table: Table,
     tuning: Adaptation,
     moves: int,
     learning: bool,
@@ -378,7 +268,7 @@ def sweep_volatility(
     h            : (T,) log variance
     parameters   : (3,) [mu, phi, sigma]
     priors       : (5,) [mean, sd, a, b, scale], see the top of this module
-    table        : from :func:`component_table`
+    table        : from :func:`log_chi_square.component_table`
     tuning       : proposal of the collapsed moves; learns while ``learning``
     moves        : collapsed moves; without any, interweaving alone moves the parameters
     """
@@ -387,7 +277,6 @@ def sweep_volatility(
     for t in range(T):
         log_square[t] = log(disturbances[t] ** 2 + _SMALLEST)
     draw_components(log_square, h, table, rng, centred, noise)
-    if moves > 0:
-        move_parameters(centred, noise, parameters, priors, tuning, moves, learning, rng)
-    draw_log_variance(centred, noise, parameters, rng, h)
+    means, variances = move_parameters(centred, noise, parameters, priors, tuning, moves, learning, rng)
+    draw_log_variance(means, variances, parameters, rng, h)
     interweave(centred, noise, h, parameters, priors, rng)

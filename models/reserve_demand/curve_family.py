@@ -36,9 +36,8 @@ from forecast.predictive import PredictiveDistribution
 from forecast.scenario import Scenario
 
 # Modules of one package import each other relatively, in folders too: the architecture test asks for it.
-from ..residual_rows import require_rows
 from .block_bootstrap import block_counts, block_length
-from .curve_path import CurveSample, curve_sample, require_moving, residual_dynamics
+from .curve_path import CurveSample, Dynamics, curve_sample, estimable, in_turn, residual_dynamics
 from .curve_problem import Bends, CurveProblem, at_edge, best_shape
 from .curve_shapes import SHAPES, Curves, ShapeName, seen_grid
 from .reserve_ratio import RATIO
@@ -46,8 +45,6 @@ from .reserve_ratio import RATIO
 type Array = NDArray[np.float64]
 type ShapeChoice = Literal[ShapeName, "best"]
 
-# Two years less their ragged edge: below that calendar effects have a handful of events each.
-MINIMUM_WEEKS = 100
 # Draws behind an answer; forecasts need fewer, because the shocks of the weeks ahead outweigh them.
 ANSWER_DRAWS = 1000
 
@@ -106,9 +103,7 @@ class CurveFamily:
         RankDeficientError : the ratio does not move, or a calendar effect never happened
         """
         sample = curve_sample(self.name, self.spread, self.features, design)
-        weeks, spread, regressors = sample.complete()
-        require_rows(np.array([len(weeks)]), (self.spread,), what="complete weeks", needed=MINIMUM_WEEKS)
-        require_moving(self.name, self.spread, spread, weeks)
+        weeks, spread, regressors = estimable(self.name, self.spread, sample)
         orthonormal_basis(np.column_stack([np.ones(len(weeks)), regressors]), ("constant", *self.features))
         level = self.quantile or 0.0
         ratio, effects = regressors[:, 0], regressors[:, 1:]
@@ -117,24 +112,10 @@ class CurveFamily:
         curve, bends = problem.fit(level)
         residuals = spread - curve.values(ratio)[0] - effects @ curve.effects[0]
         centre = float(residuals.mean())
-        phi, innovations = residual_dynamics(residuals - centre, weeks)
+        dynamics = residual_dynamics(residuals - centre, weeks)
         seed = int(rng.integers(2**63))
         draws = resampled(problem, bends, level, self.draws, seed)
-        return FittedCurveFamily(self, sample, problem, curve, bends, draws, Dynamics(centre, phi, innovations), seed)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Dynamics:
-    """Residuals of the curve.
-
-    centre      : bp, their mean; zero for least squares with a constant, not at a quantile
-    phi         : persistence
-    innovations : (m,) bp
-    """
-
-    centre: float
-    phi: float
-    innovations: Array
+        return FittedCurveFamily(self, sample, problem, curve, bends, draws, centre, dynamics, seed)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -147,7 +128,8 @@ class FittedCurveFamily:
     curve    : (1,) the estimate
     bends    : (1,) its bent parameters
     draws    : (S,) the same estimate on resampled blocks of weeks
-    dynamics : of the residual
+    centre   : bp, mean of the residuals; zero for least squares with a constant, not at a quantile
+    dynamics : of the residuals about it
     seed     : of the resampling
     """
 
@@ -157,6 +139,7 @@ class FittedCurveFamily:
     curve: Curves
     bends: Bends
     draws: Curves
+    centre: float
     dynamics: Dynamics
     seed: int
 
@@ -180,12 +163,10 @@ class FittedCurveFamily:
         ShortHistoryError  : the sample of the ratio is too short for paths of this length
         """
         paths = self.sample.paths(periods, scenario, n_draws, rng)
-        # Path i of a scenario must not always meet the same parameters.
-        curves = self.draws.take(rng.permutation(np.arange(n_draws) % len(self.draws)))
-        mean = curves.extended(paths[:, :, 0])[0] + self.dynamics.centre
+        curves = self.draws.take(in_turn(len(self.draws), n_draws, rng))
+        mean = curves.extended(paths[:, :, 0])[0] + self.centre
         mean = mean + (paths[:, :, 1:] @ curves.effects[:, :, None])[:, :, 0]
-        shocks = rng.choice(self.dynamics.innovations, size=(n_draws, paths.shape[1] - 1))
-        return self.sample.walk(mean, np.full(n_draws, self.dynamics.phi), shocks, periods)
+        return self.dynamics.walk(self.sample, mean, periods, rng)
 
     def ampleness(self) -> Ampleness:
         """Slope over time and the ratios at which it reaches each tolerance, over 1,000 resamples."""
@@ -202,7 +183,7 @@ class FittedCurveFamily:
             thresholds=thresholds,
             prior={},
             sign_free=True,
-            curve=CurveDraws(grid, draws.extended(grid)[0] + self.dynamics.centre),
+            curve=CurveDraws(grid, draws.extended(grid)[0] + self.centre),
             notes=self._notes(thresholds),
         )
 

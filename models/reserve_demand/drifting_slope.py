@@ -23,26 +23,26 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
-from typing import ClassVar
+from typing import ClassVar, get_args
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from forecast.answers.ampleness import Ampleness
-from forecast.errors import RankDeficientError
+from forecast.errors import ModelError
 from forecast.features.feature_set import Design
 from forecast.model import Folded, fold
 from forecast.predictive import PredictiveDistribution
 from forecast.scenario import Scenario
 
 # Modules of one package import each other relatively, in folders too: the architecture test asks for it.
-from ..ragged_edge import carried_forward, feature_paths
 from ..residual_rows import require_rows
-from .curve_path import CurveSample, curve_sample, require_moving
+from .curve_path import MINIMUM_WEEKS, CurveSample, curve_sample, require_at_least, require_moving, require_moving_ratio
 from .forgetting_filter import (
     FilterState,
     Moments,
+    Spacing,
     conditional_paths,
     draw_parameters,
     empty_filter,
@@ -56,8 +56,6 @@ type Array = NDArray[np.float64]
 
 # Weeks of updates before the first slope is told: until then the prior speaks.
 FIRST_SLOPE = 52
-# Two years: below that neither the lags nor the covariance are the data's.
-MINIMUM_WEEKS = 100
 # Variance that rounding to whole basis points hides of the spread; the ratio has no such floor.
 _ROUNDING = np.array([0.0, 1 / 12])  # percentage points and bp, squared
 
@@ -76,6 +74,8 @@ class DriftingSlope:
     volatility  : kappa, the same for the covariance
     weeks_after : h, weeks between an innovation and the response that is read off
     draws       : from the filtering distribution of each week
+    spacing     : of the rows; with "business_day" all of the above counts days, designs are
+                  :func:`forecast.features.daily_reserves.daily_design`, and there are slopes but no forecasts
     """
 
     spread: str = "effr_iorb"
@@ -84,6 +84,7 @@ class DriftingSlope:
     volatility: float = 0.97
     weeks_after: int = 1
     draws: int = 400
+    spacing: Spacing = "week"
     name: ClassVar[str] = "drifting_slope"
     needs: ClassVar[tuple[str, ...]] = (RATIO,)
     sampled: ClassVar[bool] = False
@@ -96,9 +97,9 @@ class DriftingSlope:
                 raise ValueError(
                     f"{option} = {getattr(self, option)}; give the share that a week keeps, above 0, at most 1"
                 )
-        for option, least in (("lags", 1), ("weeks_after", 0), ("draws", 1)):
-            if getattr(self, option) < least:
-                raise ValueError(f"{option} = {getattr(self, option)}; give at least {least}")
+        require_at_least(self, lags=1, weeks_after=0, draws=1)
+        if self.spacing not in get_args(Spacing.__value__):
+            raise ValueError(f"spacing = {self.spacing!r}; give 'week' or 'business_day'")
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -157,24 +158,18 @@ class FittedDriftingSlope:
         Raises
         ------
         NeedsScenarioError : the scenario lacks a week
+        ModelError         : the rows are days
         """
-        history = self.sample.history
-        H = history.weeks_ahead(periods)
-        last = int(history.periods.get_indexer(self.folded.periods[-1:])[0])
-        weeks = pd.DatetimeIndex(history.periods[last + 1 :].append(periods))
-        ratio = self.sample.known[[RATIO]]
-        if scenario is not None:
-            given = feature_paths(ratio, weeks, scenario, n_draws)[:, :, 0]
-        else:
-            given = ratio.reindex(weeks).to_numpy(dtype=float).T
-        spread = np.concatenate([history.values[last + 1 :, 0], np.full(H, np.nan)])
-        values = np.column_stack([ratio.to_numpy(dtype=float)[: last + 1, 0], history.values[: last + 1, 0]])
+        if self.spec.spacing != "week":
+            raise ModelError(
+                f"{self.spec.name}: a daily slope makes no forecasts. Fit it on a weekly design for those."
+            )
+        bridge = self.sample.bridge(self.spec.lags, periods, scenario, n_draws)
         B, G = draw_parameters([self.folded.state.moments], n_draws, rng, least=_ROUNDING)
-        shocks = rng.standard_normal((n_draws, len(weeks), 2))
-        drawn = conditional_paths(
-            carried_forward(values)[-self.spec.lags :], B[:, 0], G[:, 0], (given, spread[None]), shocks
-        )
-        return history.distribution(drawn[:, -H:, 1:], periods)
+        shocks = rng.standard_normal((n_draws, len(bridge.weeks), 2))
+        given = bridge.ratio, bridge.spread[None]
+        drawn = conditional_paths(bridge.before, B[:, 0], G[:, 0], given, shocks)
+        return self.sample.history.distribution(drawn[:, -len(periods) :, 1:], periods)
 
     def slope(self) -> pd.Series:
         """Point slope by week, at the means of the filtering distributions: bp per percentage point of bank assets."""
@@ -224,9 +219,9 @@ class FittedDriftingSlope:
         )
 
     def _note(self) -> str:
-        now = self.least_squares_slope().iloc[-1]
+        now, unit = self.least_squares_slope().iloc[-1], self.spec.spacing.replace("_", " ")
         return (
-            f"effective window of {self.spec.effective_window:.0f} weeks: the slope lags by about as much; "
+            f"effective window of {self.spec.effective_window:.0f} {unit}s: the slope lags by about as much; "
             f"least squares over the same window gives {now:.2f} now"
         )
 
@@ -243,11 +238,7 @@ def _filtered(spec: DriftingSlope, design: Design, before: Folded[FilterState] |
     what = f"weeks that follow {spec.lags} complete ones"
     require_rows(np.array([len(folded.state.past)]), (spec.spread,), what=what, needed=MINIMUM_WEEKS)
     require_moving(spec.name, spec.spread, folded.rows[:, 0], folded.periods)
-    if np.ptp(folded.rows[:, 1]) == 0:
-        raise RankDeficientError(
-            f"{spec.name}: {RATIO!r} is {folded.rows[0, 1]:g} percent in every week: nothing can be learnt from its "
-            "innovations. Start the window earlier, or give a ratio that moves."
-        )
+    require_moving_ratio(spec.name, folded.rows[:, 1])
     return FittedDriftingSlope(spec, sample, folded)
 
 
@@ -255,7 +246,8 @@ def _step(spec: DriftingSlope) -> Callable[[FilterState, pd.Timestamp, Array], F
     """Take in a row (spread, ratio)."""
 
     def step(state: FilterState, week: pd.Timestamp, row: Array) -> FilterState:
-        return take_in(state, week, row[::-1], lags=spec.lags, forgetting=spec.forgetting, volatility=spec.volatility)
+        memory = {"forgetting": spec.forgetting, "volatility": spec.volatility}
+        return take_in(state, week, row[::-1], lags=spec.lags, **memory, spacing=spec.spacing)
 
     return step
 

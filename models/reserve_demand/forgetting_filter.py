@@ -25,15 +25,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.linalg.lapack import dposv
 
+from forecast.calendar import business_calendar
 from forecast.errors import ModelError
 
 type Array = NDArray[np.float64]
+type Spacing = Literal["week", "business_day"]
 
 # Prior: each series is a random walk, give or take ten times its innovations per unit of a regressor, with weekly
 # innovations of 0.1 points of the ratio and 1 bp of the spread that count as five weeks.
@@ -132,16 +135,30 @@ def empty_filter(lags: int) -> FilterState:
 
 
 def take_in(
-    state: FilterState, week: pd.Timestamp, row: Array, *, lags: int, forgetting: float, volatility: float
+    state: FilterState,
+    week: pd.Timestamp,
+    row: Array,
+    *,
+    lags: int,
+    forgetting: float,
+    volatility: float,
+    spacing: Spacing = "week",
 ) -> FilterState:
     """The state after one more row (ratio, spread); after a hole ``lags`` rows pass before the next update."""
-    follows = state.last is not None and week - state.last == _WEEK
+    follows = state.last is not None and follows_on(state.last, week, spacing)
     recent = state.recent if follows else state.recent[:0]
     moments, past = state.moments, state.past
     if len(recent) == lags:
         moments = advance(moments, state.start, lagged(recent), row, forgetting=forgetting, volatility=volatility)
         past = (*past, (week, moments))
     return FilterState(np.vstack([recent, row])[-lags:], week, state.start, moments, past)
+
+
+def follows_on(last: pd.Timestamp, period: pd.Timestamp, spacing: Spacing) -> bool:
+    """Whether one period comes right after the other: seven days later, or on the next business day of the Fed."""
+    if spacing == "week":
+        return bool(period - last == _WEEK)
+    return int(np.busday_count(last.date(), period.date(), busdaycal=business_calendar("fed"))) == 1
 
 
 def filter_path(values: Array, *, lags: int, forgetting: float, volatility: float) -> Iterator[Moments]:

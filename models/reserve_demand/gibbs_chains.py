@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from os import process_cpu_count
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -20,11 +20,11 @@ from forecast.errors import DiagnosticsError
 
 # Modules of one package import each other relatively, in folders too: the architecture test asks for it.
 from .._posterior import Gate
+from .curve_path import require_at_least
+from .drifting_system import Equation
 
 if TYPE_CHECKING:
     import xarray as xr
-
-    from ..kernels.drifting_regression import Priors, Sample
 
 type Array = NDArray[np.float64]
 # Coefficient paths by equation, each (T, k) -> (T,), such as a slope.
@@ -34,19 +34,6 @@ type Told = Callable[[Mapping[str, Array]], Array]
 _GATED_WEEKS = 26
 # More coefficients than that, and drifts mix only by moves with all coefficients integrated out.
 _MANY = 10
-
-
-class Equation(NamedTuple):
-    """One equation of the system.
-
-    regressors : (k,) names
-    sample     : data
-    priors     : of coefficients, drifts and volatility
-    """
-
-    regressors: tuple[str, ...]
-    sample: Sample
-    priors: Priors
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +56,7 @@ class GibbsSampler:
     min_ess: float = 400.0
 
     def __post_init__(self) -> None:
-        least = {"chains": 2, "burn_in": 100, "draws": 50, "every": 1}
-        for option, smallest in least.items():
-            if getattr(self, option) < smallest:
-                raise ValueError(f"{option} = {getattr(self, option)}; give at least {smallest}")
+        require_at_least(self, chains=2, burn_in=100, draws=50, every=1)
 
     def sample(
         self,
@@ -119,7 +103,7 @@ class GibbsSampler:
 def _run(
     equations: Mapping[str, Equation], weeks: pd.DatetimeIndex, tell: Told, run: GibbsSampler, seed: int
 ) -> xr.DataTree:
-    from ..kernels.stochastic_volatility import component_table
+    from ..kernels.log_chi_square import component_table
 
     component_table()  # once, before threads would make it each
     sources = np.random.SeedSequence(seed).spawn(run.chains)
@@ -133,7 +117,7 @@ def _chain(
 ) -> dict[str, Array]:
     """(draws, ...) arrays of one chain."""
     from ..kernels.drifting_regression import coefficient_paths, initial_state, initial_tuning, sweeps
-    from ..kernels.stochastic_volatility import component_table
+    from ..kernels.log_chi_square import component_table
 
     rng, table = np.random.default_rng(source), component_table()
     states = {name: initial_state(e.sample, e.priors, rng) for name, e in equations.items()}

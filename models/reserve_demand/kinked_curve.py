@@ -31,9 +31,8 @@ from forecast.predictive import PredictiveDistribution
 from forecast.scenario import Scenario
 
 # Modules of one package import each other relatively, in folders too: the architecture test asks for it.
-from ..residual_rows import require_rows
 from .block_bootstrap import block_counts, block_length, block_multipliers
-from .curve_path import CurveSample, curve_sample, require_moving, residual_dynamics
+from .curve_path import CurveSample, Dynamics, curve_sample, estimable, in_turn, require_at_least, residual_dynamics
 from .curve_shapes import seen_grid
 from .kink_inference import (
     accepted,
@@ -49,8 +48,6 @@ from .reserve_ratio import RATIO
 
 type Array = NDArray[np.float64]
 
-# Two years less their ragged edge: below that calendar effects have a handful of events each.
-MINIMUM_WEEKS = 100
 # Draws behind an answer; forecasts need fewer, because the shocks of the weeks ahead outweigh them.
 ANSWER_DRAWS = 1000
 SIGNS = 999
@@ -136,8 +133,7 @@ class KinkedCurve:
     tells_ampleness: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if self.draws < 1:
-            raise ValueError(f"draws = {self.draws}; at least one is needed")
+        require_at_least(self, draws=1)
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -160,18 +156,15 @@ class KinkedCurve:
         RankDeficientError : the ratio does not move, or a calendar effect never happened
         """
         sample = curve_sample(self.name, self.spread, self.features, design)
-        weeks, spread, regressors = sample.complete()
-        require_rows(np.array([len(weeks)]), (self.spread,), what="complete weeks", needed=MINIMUM_WEEKS)
-        require_moving(self.name, self.spread, spread, weeks)
+        weeks, spread, regressors = estimable(self.name, self.spread, sample)
         X = np.column_stack([np.ones(len(weeks)), regressors])
         orthonormal_basis(X, ("constant", *self.features))
         ratio, Z = X[:, 1], np.delete(X, 1, axis=1)
         kink, coefficients, residuals = best_kink(Z, spread, ratio)
-        phi, innovations = residual_dynamics(residuals, weeks)
         seed = int(rng.integers(2**63))
         draws = Kinks(*weighted_kinks(_counts(len(weeks), self.draws, seed), Z, spread, ratio, candidate_kinks(ratio)))
         estimate = Kinks(np.array([kink]), coefficients[None])
-        return FittedKinkedCurve(self, sample, estimate, draws, phi, innovations, seed)
+        return FittedKinkedCurve(self, sample, estimate, draws, residual_dynamics(residuals, weeks), seed)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -208,21 +201,19 @@ class Kinks:
 class FittedKinkedCurve:
     """A kink, its resamples, and what the forecast starts from.
 
-    spec        : choice of spread and regressors
-    sample      : spread and regressors by week
-    curve       : (1,) the estimate
-    draws       : (S,) the same estimate on resampled blocks of weeks
-    phi         : persistence of the residual
-    innovations : (m,) bp
-    seed        : of the resampling and of the tests
+    spec     : choice of spread and regressors
+    sample   : spread and regressors by week
+    curve    : (1,) the estimate
+    draws    : (S,) the same estimate on resampled blocks of weeks
+    dynamics : of the residual
+    seed     : of the resampling and of the tests
     """
 
     spec: KinkedCurve
     sample: CurveSample
     curve: Kinks
     draws: Kinks
-    phi: float
-    innovations: Array
+    dynamics: Dynamics
     seed: int
 
     def resampled(self, draws: int) -> Kinks:
@@ -277,13 +268,10 @@ class FittedKinkedCurve:
         ShortHistoryError  : the sample of the ratio is too short for paths of this length
         """
         paths = self.sample.paths(periods, scenario, n_draws, rng)
-        # Path i of a scenario must not always meet the same parameters.
-        chosen = rng.permutation(np.arange(n_draws) % len(self.draws.location))
+        chosen = in_turn(len(self.draws.location), n_draws, rng)
         curves = Kinks(self.draws.location[chosen], self.draws.coefficients[chosen])
         effects = (paths[:, :, 1:] @ curves.coefficients[:, 1:-1, None])[:, :, 0]
-        shocks = rng.choice(self.innovations, size=(n_draws, paths.shape[1] - 1))
-        mean = curves.values(paths[:, :, 0]) + effects
-        return self.sample.walk(mean, np.full(n_draws, self.phi), shocks, periods)
+        return self.dynamics.walk(self.sample, curves.values(paths[:, :, 0]) + effects, periods, rng)
 
     def ampleness(self) -> Ampleness:
         """Slope over time and the ratios at which it reaches each tolerance, over 1,000 resamples."""

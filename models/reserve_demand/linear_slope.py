@@ -31,18 +31,15 @@ from forecast.predictive import PredictiveDistribution
 from forecast.scenario import Scenario
 
 # Modules of one package import each other relatively, in folders too: the architecture test asks for it.
-from ..residual_rows import require_rows
-from .curve_path import CurveSample, curve_sample, require_moving, residual_dynamics
+from .curve_path import CurveSample, Dynamics, curve_sample, estimable, in_turn, require_at_least, residual_dynamics
 from .linear_bootstrap import BLOCK, bootstrapped
 from .reserve_ratio import RATIO
 
 type Array = NDArray[np.float64]
 type Residual = Literal["stays", "returns"]
 
-# Two years less their ragged edge: below that calendar effects have a handful of events each.
-MINIMUM_WEEKS = 100
 # Points of the curve that are told.
-_GRID = 61
+GRID = 61
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +68,7 @@ class LinearSlope:
     def __post_init__(self) -> None:
         if self.residual not in get_args(Residual.__value__):
             raise ValueError(f"residual = {self.residual!r}; use one of {', '.join(get_args(Residual.__value__))}")
-        if self.draws < 1:
-            raise ValueError(f"draws = {self.draws}; give at least 1")
+        require_at_least(self, draws=1)
         if self.slope is not None and not np.isfinite(self.slope):
             raise ValueError(f"slope = {self.slope}; give bp per percentage point of bank assets, or leave it out")
 
@@ -97,9 +93,7 @@ class LinearSlope:
         RankDeficientError : the ratio never moved, or a calendar effect never happened; names it
         """
         sample = curve_sample(self.name, self.spread, self.features, design)
-        periods, spread, regressors = sample.complete()
-        require_rows(np.array([len(spread)]), (self.spread,), what="complete weeks", needed=MINIMUM_WEEKS)
-        require_moving(self.name, self.spread, spread, periods)
+        weeks, spread, regressors = estimable(self.name, self.spread, sample)
         given = 0.0 if self.slope is None else self.slope * regressors[:, 0]
         free = regressors if self.slope is None else regressors[:, 1:]
         X, names = np.column_stack([np.ones(len(spread)), free]), self.features[self.slope is not None :]
@@ -108,7 +102,7 @@ class LinearSlope:
         if self.slope is not None:
             drawn = np.insert(drawn, 1, self.slope, axis=1)
         dynamics = random_walk if self.residual == "stays" else residual_dynamics
-        return FittedLinearSlope(self, sample, estimate, drawn, *dynamics(estimate.residuals, periods))
+        return FittedLinearSlope(self, sample, estimate, drawn, dynamics(estimate.residuals, weeks))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,16 +113,14 @@ class FittedLinearSlope:
     sample       : spread, ratio and calendar effects by week
     estimate     : least squares of what is free: constant, slope unless it is given, calendar effects
     coefficients : (S, 2 + E) bootstrap draws: constant (bp), slope (bp per percentage point), calendar effects (bp)
-    phi          : persistence of the residual, one where it stays
-    innovations  : (m,) bp
+    dynamics     : of the residual
     """
 
     spec: LinearSlope
     sample: CurveSample
     estimate: LeastSquares
     coefficients: Array
-    phi: float
-    innovations: Array
+    dynamics: Dynamics
 
     def slope(self) -> tuple[float, float]:
         """b and its standard error under autocorrelated errors, bp per percentage point; zero error where b is given."""
@@ -148,23 +140,19 @@ class FittedLinearSlope:
         ShortHistoryError  : the sample of the ratio is too short for paths of this length
         """
         paths = self.sample.paths(periods, scenario, n_draws, rng)
-        # Path i of a scenario must not always meet the same estimate.
-        drawn = self.coefficients[rng.permutation(np.arange(n_draws) % len(self.coefficients))]
-        shocks = rng.choice(self.innovations, (n_draws, paths.shape[1] - 1))
-        return self.sample.walk(line(paths, drawn), np.full(n_draws, self.phi), shocks, periods)
+        drawn = self.coefficients[in_turn(len(self.coefficients), n_draws, rng)]
+        return self.dynamics.walk(self.sample, line(paths, drawn), periods, rng)
 
     def ampleness(self) -> Ampleness:
         """The same slope at every ratio: no ratio is a threshold."""
-        weeks = len(self.sample.history.periods)
-        ratio = self.sample.known[RATIO].to_numpy(dtype=float)[:weeks]
-        known = np.isfinite(ratio)
-        grid = np.linspace(ratio[known].min(), ratio[known].max(), _GRID)
+        weeks, ratio = self.sample.ratios()
+        grid = np.linspace(ratio.min(), ratio.max(), GRID)
         return Ampleness(
             spread=self.spec.spread,
             draws_are="bootstrap",
-            weeks=pd.DatetimeIndex(self.sample.history.periods[known]),
-            ratio=ratio[known],
-            slope=np.repeat(self.coefficients[:, 1:2], int(known.sum()), axis=1),
+            weeks=weeks,
+            ratio=ratio,
+            slope=np.repeat(self.coefficients[:, 1:2], len(weeks), axis=1),
             thresholds={},
             prior={},
             sign_free=self.spec.slope is None,
@@ -178,17 +166,13 @@ def line(paths: Array, coefficients: Array) -> Array:
     return np.asarray(coefficients[:, :1] + (paths @ coefficients[:, 1:, None])[:, :, 0])
 
 
-def random_walk(residuals: Array, periods: pd.DatetimeIndex) -> tuple[float, Array]:
+def random_walk(residuals: Array, periods: pd.DatetimeIndex) -> Dynamics:
     """Persistence one, and changes of residuals from week to week, less their mean.
 
     Parameters
     ----------
     residuals : (n,) bp
     periods   : (n,) reserve weeks; changes over gaps between them are left out
-
-    Returns
-    -------
-    1, and the (m,) changes in bp
     """
     changes = np.diff(residuals)[np.diff(periods.to_numpy()) == np.timedelta64(7, "D")]
-    return 1.0, changes - changes.mean()
+    return Dynamics(1.0, changes - changes.mean())

@@ -35,11 +35,10 @@ from forecast.predictive import PredictiveDistribution
 from forecast.scenario import Scenario
 
 # Modules of one package import each other relatively, in folders too: the architecture test asks for it.
-from ..residual_rows import require_rows
-from .curve_path import require_moving, residual_dynamics
+from .curve_path import Dynamics, estimable, in_turn, require_at_least, residual_dynamics
 from .instrumental_variables import WEAK, Instrumented, two_stage_least_squares
 from .linear_bootstrap import BLOCK, bootstrapped
-from .linear_slope import MINIMUM_WEEKS, line
+from .linear_slope import GRID, line
 from .log_curve_sample import LogSample, log_regressors, log_sample
 from .reserve_ratio import RATIO
 from .treasury_surprise import TREASURY
@@ -47,9 +46,6 @@ from .treasury_surprise import TREASURY
 type Array = NDArray[np.float64]
 type Estimator = Literal["ols", "2sls"]
 type Deposits = Literal["spliced", "published"]
-
-# Points of the curve that are told.
-_GRID = 61
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +92,7 @@ class LogCurve:
                 f"estimator = '2sls' with {self.spread}: the Treasury's surprises move repo collateral too and are no "
                 "instrument there; use 'ols' or the spread effr_iorb"
             )
-        if self.draws < 1:
-            raise ValueError(f"draws = {self.draws}; give at least 1")
+        require_at_least(self, draws=1)
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -127,9 +122,7 @@ class LogCurve:
         RankDeficientError : a regressor is a combination of others; names it
         """
         sample = log_sample(self.name, self.spread, self.effects, frozenset(self._quantities), design)
-        periods, spread, values = sample.known.complete()
-        require_rows(np.array([len(spread)]), (self.spread,), what="complete weeks", needed=MINIMUM_WEEKS)
-        require_moving(self.name, self.spread, spread, periods)
+        weeks, spread, values = estimable(self.name, self.spread, sample.known)
         columns = list(sample.known.known.columns)
         n = len(sample.ahead.known.columns)
         X = np.column_stack([np.ones(len(spread)), log_regressors(values[:, :n])])
@@ -142,7 +135,7 @@ class LogCurve:
         instruments = None if Z is None else np.column_stack([Z, np.delete(X[:, there], 1, axis=1)])
         drawn = np.zeros((self.draws, X.shape[1]))
         drawn[:, there] = bootstrapped(X[:, there], spread, self.draws, rng, Z=instruments)
-        return FittedLogCurve(self, sample, estimate, drawn, *residual_dynamics(estimate.residuals, periods))
+        return FittedLogCurve(self, sample, estimate, drawn, residual_dynamics(estimate.residuals, weeks))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -176,16 +169,14 @@ class FittedLogCurve:
     sample       : regressors by week
     estimate     : point estimate and robust errors
     coefficients : (S, k) bootstrap draws: constant, ln R, ln D, [O / D], calendar effects
-    phi          : persistence of the residual
-    innovations  : (m,) bp
+    dynamics     : of the residual
     """
 
     spec: LogCurve
     sample: LogSample
     estimate: LogEstimate
     coefficients: Array
-    phi: float
-    innovations: Array
+    dynamics: Dynamics
 
     def predict(
         self, periods: pd.DatetimeIndex, *, scenario: Scenario | None = None, n_draws: int, rng: np.random.Generator
@@ -198,10 +189,8 @@ class FittedLogCurve:
         ShortHistoryError  : the sample of the ratio is too short for paths of this length
         """
         paths = log_regressors(self.sample.ahead.paths(periods, scenario, n_draws, rng))
-        # Path i of a scenario must not always meet the same estimate.
-        drawn = self.coefficients[rng.permutation(np.arange(n_draws) % len(self.coefficients))]
-        shocks = rng.choice(self.innovations, (n_draws, paths.shape[1] - 1))
-        return self.sample.ahead.walk(line(paths, drawn), np.full(n_draws, self.phi), shocks, periods)
+        drawn = self.coefficients[in_turn(len(self.coefficients), n_draws, rng)]
+        return self.dynamics.walk(self.sample.ahead, line(paths, drawn), periods, rng)
 
     def reserves_at(self, spread: float) -> Array:
         """(S,) draws of R*, USD bn: reserves at which the curve gives a spread, outside calendar effects.
@@ -225,21 +214,19 @@ class FittedLogCurve:
         ModelError : two-stage least squares with instruments too weak to identify b
         """
         self._refuse_unidentified()
-        history = self.sample.ahead.history
-        ratio = self.sample.known.known[RATIO].to_numpy(dtype=float)[: len(history.periods)]
-        known, b = np.isfinite(ratio), self.coefficients[:, 1]
-        grid = np.linspace(ratio[known].min(), ratio[known].max(), _GRID)
+        (weeks, ratio), b = self.sample.known.ratios(), self.coefficients[:, 1]
+        grid = np.linspace(ratio.min(), ratio.max(), GRID)
         log_reserves = np.log(grid / 100) + self.sample.last("log_assets")
         return Ampleness(
             spread=self.spec.spread,
             draws_are="bootstrap",
-            weeks=pd.DatetimeIndex(history.periods[known]),
-            ratio=ratio[known],
-            slope=b[:, None] / ratio[known],
+            weeks=weeks,
+            ratio=ratio,
+            slope=b[:, None] / ratio,
             thresholds={c: np.where(b < 0, b / c, 0.0) for c in TOLERANCES},
             prior={},
             sign_free=True,
-            notes=self._notes(ratio[known]),
+            notes=self._notes(ratio),
             curve=CurveDraws(grid, self._level()[:, None] + b[:, None] * log_reserves),
         )
 

@@ -24,8 +24,8 @@ from forecast.errors import DiagnosticsError
 
 if TYPE_CHECKING:
     from ..kernels.drifting_regression import Priors, Sample, Tuning
+    from ..kernels.metropolis import Adaptation
     from ..kernels.particle_filter import Particles
-    from ..kernels.stochastic_volatility import Adaptation
 
 type Array = NDArray[np.float64]
 type Rows = NDArray[np.int32]
@@ -160,13 +160,13 @@ def by_gibbs(
     """
     from ..kernels import particle_filter
     from ..kernels.drifting_regression import initial_state, initial_tuning
-    from ..kernels.stochastic_volatility import component_table
+    from ..kernels.log_chi_square import component_table
 
     sample, (T, k), N = _sample(state, settings), state.X.shape, settings.particles
     shapes = (N, k), (N, 3), (N, T), (N, k), (N, k, k)
     particles = particle_filter.Particles(*(np.empty(shape) for shape in shapes))
 
-    def chain(share: Particles, own: np.random.Generator) -> None:
+    def chain(share: Particles, own: np.random.Generator, _: int) -> None:
         start = initial_state(sample, settings.priors, own)
         tuning = initial_tuning(start, *_moves(k))
         particle_filter.begin(burn, apart, start, share, sample, settings.priors, tuning, component_table(), own)
@@ -180,14 +180,15 @@ def _moved(
 ) -> Filtered:
     """Every particle after some Gibbs sweeps over the whole history."""
     from ..kernels import particle_filter
-    from ..kernels.stochastic_volatility import component_table
+    from ..kernels.log_chi_square import component_table
 
     sample, tuning = _sample(state, settings), learnt_tuning(particles)
     ancestors, h = (np.stack(each) for each in zip(*state.since, strict=True))
     copies = particle_filter.Particles(*(each.copy() for each in particles))
-    copies = copies._replace(h=particle_filter.gathered(state.past, ancestors, h))
+    copies = copies._replace(h=np.empty((len(particles.h), len(state.y))))
 
-    def move(share: Particles, own: np.random.Generator) -> None:
+    def move(share: Particles, own: np.random.Generator, first: int) -> None:
+        particle_filter.gather(state.past, ancestors, h, first, share.h)
         particle_filter.move(sweeps, share, sample, settings.priors, tuning, component_table(), own)
 
     _in_threads(move, copies, rng)
@@ -213,15 +214,15 @@ def _moves(k: int) -> tuple[int, int]:
 
 
 def _in_threads(
-    work: Callable[[Particles, np.random.Generator], None], particles: Particles, rng: np.random.Generator
+    work: Callable[[Particles, np.random.Generator, int], None], particles: Particles, rng: np.random.Generator
 ) -> None:
-    """Do all shares of the particles; kernels let other threads run."""
+    """Do all shares of the particles, each with a generator and its first; kernels let other threads run."""
     from ..kernels.particle_filter import Particles
 
     bounds = np.linspace(0, len(particles.drift), _SHARES + 1).astype(int)
     shares = [Particles(*(each[slice(*ends)] for each in particles)) for ends in pairwise(bounds)]
     with ThreadPoolExecutor(min(process_cpu_count() or 1, _SHARES)) as pool:
-        list(pool.map(work, shares, rng.spawn(_SHARES)))
+        list(pool.map(work, shares, rng.spawn(_SHARES), bounds[:-1].tolist()))
 
 
 # --------------------------------------------------------------------------- arrays
@@ -245,7 +246,7 @@ def effective(weight: Array) -> float:
 def learnt_tuning(particles: Particles) -> Tuning:
     """Proposals of the Metropolis moves from the spread of the particles themselves."""
     from ..kernels.drifting_regression import Tuning
-    from ..kernels.stochastic_volatility import adaptation
+    from ..kernels.metropolis import adaptation
 
     def learnt(values: Array) -> Adaptation:
         spread = np.cov(values, rowvar=False) + 1e-6 * np.eye(values.shape[1])
