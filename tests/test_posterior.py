@@ -157,7 +157,9 @@ def runs(monkeypatch: pytest.MonkeyPatch, *trees: Any) -> list[Sampler]:
     return asked
 
 
-def test_failed_runs_are_repeated_longer_and_with_shorter_steps(monkeypatch: pytest.MonkeyPatch, normal: np.ndarray) -> None:
+def test_failed_runs_are_repeated_longer_and_with_shorter_steps(
+    monkeypatch: pytest.MonkeyPatch, normal: np.ndarray
+) -> None:
     short = tree(kink=normal[:, :20])
     asked = runs(monkeypatch, short, short, tree(kink=normal))
     Sampler(tune=300, draws=200).sample(None, seed=1, name="toy")
