@@ -147,7 +147,8 @@ def test_a_feature_is_by_wednesday_in_order_and_without_holes_at_its_ends(name: 
 
 def test_importing_the_package_registers_every_module() -> None:
     folder = Path(forecast.features.__file__).parent
-    rooms = {path.stem for path in folder.glob("*.py")} - {"__init__", "feature_set", "transforms"}
+    # Daily reserves are no registered feature: their past rows rest on later weeks.
+    rooms = {path.stem for path in folder.glob("*.py")} - {"__init__", "feature_set", "transforms", "daily_reserves"}
     assert rooms == {name for name in forecast.features.__all__ if name.islower()}
     assert {item.compute.__module__.rsplit(".", 1)[-1] for item in FEATURES.values()} == rooms
 
