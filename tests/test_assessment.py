@@ -210,6 +210,7 @@ def test_limits_claim_no_delay_where_the_data_end_and_no_actual_data_where_they_
 
 def test_names_and_lists_read_like_text() -> None:
     assert spoken("satiation_curve") == "the satiation curve"
+    assert spoken("time_varying_var") == "the time-varying VAR"
     assert listed(["a"]) == "a"
     assert listed(["a", "b", "c"]) == "a, b and c"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -138,7 +139,7 @@ def _moves(low: float, high: float) -> str:
 
 def spoken(model: str) -> str:
     """A model's name inside a sentence."""
-    return f"the {model.replace('_', ' ')}"
+    return f"the {re.sub(r'\bvar\b', 'VAR', model.replace('_', ' ').replace('time varying', 'time-varying'))}"
 
 
 def listed(words: Sequence[str], last: str = "and") -> str:
