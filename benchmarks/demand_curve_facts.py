@@ -4,8 +4,8 @@ Published: steep in 2010-11 and 2018-19, flat in 2012-17 and from mid-2020. Part
 
     facts          P(slope < -0.25) by period as each model tells it, beside the prior's own, quarter-end weeks in and out
     instrument     the slope by period where this week's surprise of the Treasury's account moves reserves
-    thresholds     x*(c) by sample
-    information    whether x*(c) of the satiation curve is data or prior
+    thresholds     x*(c) by sample, of the curves that are quick to fit
+    information    the same of the satiation curve, and whether it is data or prior
     specifications every declared combination of choices, and choices one at a time; none is chosen by its answer
 
     forecast data import DIR
@@ -255,7 +255,8 @@ def print_instrument(vintages: Vintages, _workers: int) -> None:
 
 
 def print_thresholds(vintages: Vintages, workers: int) -> None:
-    asked = [(label, sample) for label in MODELS for sample in SAMPLES]
+    quick = [label for label, (name, _) in MODELS.items() if not registry.create(name).sampled]
+    asked = [(label, sample) for label in quick for sample in SAMPLES]
     jobs = [(*MODELS[label], SAMPLES[sample], True) for label, sample in asked]
     print(head("model", "sample", *(f"x*({c:g})" for c in TOLERANCES)))
     for names, found in zip(asked, run(vintages, jobs, workers, "thresholds"), strict=True):
