@@ -49,11 +49,9 @@ ALARM_BEFORE = pd.Timestamp("2018-01-01")
 ASKED_ON = ("2018-06-27", "2019-03-27", "2019-09-11")
 
 CENTRES = (8.0, 12.0, 16.0)  # of the prior of the kink, percent of bank assets
-CONSTANT = {"kink": "constant", "volatility": "constant"}
 # Label -> registered model, options, every how many weeks.
 MODELS: Mapping[str, tuple[str, Mapping[str, Any], int]] = {
     **{f"satiation, prior {k:g}": ("satiation_curve", {"kink_mean": k}, 4 if k == 12 else 8) for k in CENTRES},
-    **{f"satiation, constant kink, prior {k:g}": ("satiation_curve", CONSTANT | {"kink_mean": k}, 2) for k in CENTRES},
     "kinked curve": ("kinked_curve", {}, 1),
     "logistic curve": ("curve_family", {}, 1),
     "log curve": ("log_curve", {}, 1),
