@@ -14,7 +14,7 @@ disintegrations", for E-BFMI.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -129,8 +129,9 @@ class Sampler:
     keep                : draws left after thinning
     gate                : diagnostics that must be passed before thinning
 
-    A run that fails the gate is repeated, at most twice, with more iterations and shorter steps: most failures are
-    short runs, steps too long for a sharp corner, or a posterior with two hills. The third failure is an error.
+    A run that fails the gate is repeated once with twice the iterations and shorter steps: most failures are short runs,
+    or steps too long for a sharp corner. One that fails again is an error: a posterior without a bottom or with hills far
+    apart takes hours to fail.
     """
 
     chains: int = 4
@@ -157,22 +158,17 @@ class Sampler:
         ------
         DiagnosticsError : names each parameter, its value, the threshold, and what to do
         """
+        longer = replace(self, tune=2 * self.tune, draws=2 * self.draws, target_accept=max(self.target_accept, 0.99))
         failures: list[str] = []
-        for run in self._runs():
+        for run in (self, longer):
             tree = _run(program, run, seed)
             failures = self.gate.failures(tree)
             if not failures:
                 return thin(tree, self.keep)
         raise DiagnosticsError(
-            f"{name}: the sampler did not converge, also not with {run.tune} + {run.draws} iterations: "
+            f"{name}: the sampler did not converge, also not with {longer.tune} + {longer.draws} iterations: "
             f"{'; '.join(failures)}. Use more tune and draws, a longer sample, or tighter priors."
         )
-
-    def _runs(self) -> Iterator[Sampler]:
-        """Each longer and with shorter steps than the one before."""
-        for tune, draws, accept in ((1, 1, 0.0), (2, 2, 0.98), (2, 4, 0.99)):
-            steps = max(self.target_accept, accept)
-            yield replace(self, tune=tune * self.tune, draws=draws * self.draws, target_accept=steps)
 
 
 def _run(program: Any, sampler: Sampler, seed: int) -> xr.DataTree:
