@@ -120,7 +120,7 @@ def told(vintages: Vintages, name: str, options: Options, sample: tuple[str, str
             design = design_of(vintages, model, *sample, quarter_ends=quarter_ends)
             fitted = model.fit(design, rng=np.random.default_rng(1))
         except ForecastError as error:
-            return f"{type(error).__name__}: {error}"
+            return f"{type(error).__name__}: {str(error).split(';')[0]}"  # a sampler may fail in many parameters
     if not isinstance(fitted, TellsAmpleness):
         return "has no slope"
     answer = fitted.ampleness()
