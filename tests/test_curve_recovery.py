@@ -21,7 +21,7 @@ from forecast.features.feature_set import Design, FeatureSet
 from models.reserve_demand.curve_family import CurveFamily
 from models.reserve_demand.kinked_curve import KinkedCurve
 
-SEEDS = 100
+SEEDS = 200
 CALM = {"drifting_kink": False, "vertical_shifts": False, "stochastic_volatility": False, "spikes": False}
 START = "2009-01-01"
 PROBS = (0.05, 0.25, 0.5, 0.75, 0.95)
