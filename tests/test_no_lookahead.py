@@ -183,7 +183,7 @@ def test_no_design_of_a_sampled_model_sees_the_future(label: str, data: st.DataO
 def test_no_draw_of_a_sampled_model_sees_the_future(label: str) -> None:
     """Short chains and small clouds, whatever their diagnostics say: a leak shows in the first draw."""
     slow = model(label)
-    quick = {"chains": 2, "tune": 50, "burn_in": 100, "draws": 50, "max_rhat": 1e3, "min_ess": 1.0, "particles": 100}
+    quick = {"chains": 2, "tune": 300, "burn_in": 100, "draws": 50, "max_rhat": 1e3, "min_ess": 1.0, "particles": 100}
     asked = replace(slow, **{name: value for name, value in quick.items() if hasattr(slow, name)})  # type: ignore[type-var]
     vintages = read_by(asked)
     where = eves(vintages, 5, after=FIRST, before=LAST)
