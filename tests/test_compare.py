@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +16,6 @@ from forecast.backtest.result import BacktestResult
 from forecast.backtest.run import run_backtest
 from forecast.evaluation.scorecard import KEY, Scorecard
 
-SCRIPT = Path(__file__).resolve().parents[1] / "benchmarks" / "compare.py"
 PLAN = """
 title = "small"
 data = "synthetic"
@@ -42,19 +39,9 @@ every = 5
 type Change = Callable[[pd.DataFrame], pd.DataFrame]
 
 
-def load() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("compare", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["compare"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture(scope="module")
-def compare() -> ModuleType:
-    return load()
+def compare(benchmark_script: Callable[[str], ModuleType]) -> ModuleType:
+    return benchmark_script("compare")
 
 
 @pytest.fixture(scope="module")

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -26,19 +24,12 @@ from forecast.units import UNITS
 from models.reserve_demand.drifting_slope import FIRST_SLOPE, DriftingSlope, FittedDriftingSlope
 from models.reserve_demand.forgetting_filter import filter_path, follows_on, instrumental_slope
 
-SCRIPT = Path(__file__).resolve().parents[1] / "benchmarks" / "daily_slope.py"
 DAILY = DriftingSlope(lags=3, forgetting=0.995, volatility=0.98, weeks_after=2, draws=50, spacing="business_day")
 
 
 @pytest.fixture(scope="module")
-def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("daily_slope", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["daily_slope"] = module
-    spec.loader.exec_module(module)
-    return module
+def script(benchmark_script: Callable[[str], ModuleType]) -> ModuleType:
+    return benchmark_script("daily_slope")
 
 
 def walks(days: int, slope: float = -1.2) -> np.ndarray:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -19,20 +17,13 @@ from forecast.data.vintages import Vintages
 from forecast.errors import ShortHistoryError
 from forecast.model import Updatable, is_updatable
 
-SCRIPT = Path(__file__).resolve().parents[1] / "benchmarks" / "real_time_signals.py"
 WEEKS = pd.date_range("2017-11-02 17:00", periods=30, freq="7D")
 ASKED: list[str] = []
 
 
 @pytest.fixture(scope="module")
-def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("real_time_signals", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["real_time_signals"] = module
-    spec.loader.exec_module(module)
-    return module
+def script(benchmark_script: Callable[[str], ModuleType]) -> ModuleType:
+    return benchmark_script("real_time_signals")
 
 
 @pytest.fixture(scope="module")
